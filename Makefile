@@ -1,0 +1,54 @@
+# The commands of this project. `make` alone says what there is.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+# The newest Python that the lock is made for.
+BASE_PYTHON := $(shell for v in 3.12 3.11; do python$$v -c 0 2>/dev/null && echo python$$v && exit; done; \
+	python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo python3)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test test-kafka bench lint lock clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with everything in it
+
+# Only when the lock or the packaging has changed: what is in the folders is used where it lies.
+$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+	@test -n "$(BASE_PYTHON)" || { echo "no Python 3.11 or 3.12 on PATH" >&2; exit 1; }
+	@test -x $(PYTHON) || $(BASE_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED) ## Live through two months of a cinema; ARGS=--exit ends after the table
+	$(PYTHON) -m dev demo $(ARGS)
+
+up: $(INSTALLED) ## Run the stack in the foreground; ARGS="--broker kafka --clock topic" change it
+	$(PYTHON) -m dev up $(ARGS)
+
+test: lint ## Lint, types, unit tests, and integration tests on the embedded stack
+	$(PYTHON) -m pytest -m "not kafka and not browser" $(ARGS)
+
+test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
+	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(ARGS)
+
+bench: $(INSTALLED) ## Measure, each figure beside its limit in the same run: one JSON object a line
+	@$(PYTHON) -m bench $(ARGS)
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+lock: $(INSTALLED) ## Pin what setup.cfg asks for; LOCK_ARGS=--upgrade takes newer versions
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) -m uv pip compile setup.cfg requirements.in --extra dev --extra test --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--quiet $(LOCK_ARGS) --output-file requirements.lock
+
+clean: ## Remove what was made: .venv, downloads, data
+	rm -rf $(VENV) .cache data data-* .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,201 @@
+"""Campaigns: what is said to an audience at each recipient's own hour, and the two built-in ones.
+
+An occurrence of a campaign is its id and a naive local time. Each user keeps the occurrences that
+were theirs, so a move to another zone neither repeats nor drops one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from agents.reminders import tip, weekly_reminder
+from agents.statistics import monthly_statistic
+from streams import kinds, topics
+from streams.cron import last_before
+from streams.decisions import Arrival, Decision, notify, partition_agent
+from streams.events import Audience, Campaign
+from streams.fields import same_zone, zone
+from streams.jobs import Cause
+from tables.partition import Tables
+from tables.schedules import ScheduleRow
+from tables.users import UserRow
+
+# Before there is any campaign on the topic these two hold; a record of the same id replaces them.
+BUILT_IN: Final = (
+    Campaign(campaign_id="weekly_reminder", kind="weekly_reminder", cron="0 18 * * 5"),
+    Campaign(campaign_id="monthly_statistic", kind="monthly_statistic", cron="0 10 1 * *"),
+)
+
+# What a kind's own template looks at and a campaign's context need not give (docs/contexts.md).
+OPTIONAL: Final[dict[str, dict[str, Any]]] = {
+    "welcome": {"redirect": None},
+    "letter": {"text": "", "body": ""},
+    "episode": {"season": None, "episode": None, "link_out": None},
+}
+
+
+@partition_agent(topics.CAMPAIGNS)
+def schedule(
+    event: Campaign | None, key: str | None, tables: Tables, arrival: Arrival
+) -> Iterator[Decision]:
+    """Keep a campaign, or forget it; a built-in one that is deleted comes back as it was."""
+    yield from ()
+    at = arrival.at.timestamp()
+    name = (key or "") if event is None else event.campaign_id
+    known = tables.schedules.get(name)
+    if known is not None and known.at > at:
+        return
+    if event is not None:
+        # The same again is no change: the zones that had it have had it.
+        since = known.since if known and _same(known.campaign, event) else arrival.now
+        tables.schedules[name] = ScheduleRow(event, since, at)
+    elif known is not None:
+        del tables.schedules[name]
+
+
+def campaigns(tables: Tables) -> dict[str, Campaign]:
+    """Return the campaigns as they stand, the built-in ones among them."""
+    found = {campaign.campaign_id: campaign for campaign in BUILT_IN}
+    for key, row in tables.schedules.rows.items():
+        found[key] = row.campaign
+    return found
+
+
+def fire(
+    campaign: Campaign,
+    user: UserRow,
+    occurrence: str,
+    due: datetime,
+    tables: Tables,
+    arrival: Arrival,
+) -> Iterator[Decision]:
+    """Say a campaign's occurrence to one person, if it is for them and was not said yet."""
+    name = campaign.campaign_id
+    # A campaign may be given another form: local times and one instant do not compare.
+    mark = name if campaign.at is None else f"{name}@"
+    if user.has_fired(mark, occurrence):
+        return
+    if campaign.audience != "all" and not in_audience(
+        campaign.audience, user, tables, arrival, due
+    ):
+        return
+    tables.users[user.user_id] = user = user.firing(mark, occurrence)
+    if campaign.kind == kinds.WEEKLY_REMINDER.name:
+        yield from weekly_reminder(user, tables, arrival, due, campaign)
+    elif campaign.kind == kinds.MONTHLY_STATISTIC.name:
+        yield from monthly_statistic(user, tables, arrival, due=due, campaign=campaign)
+    else:
+        yield from notify(
+            user,
+            kinds.KINDS[campaign.kind],
+            f"{name}@{occurrence}",
+            _context(campaign, user, tables, arrival, due),
+            arrival,
+            due=due,
+            template=campaign.template,
+        )
+
+
+def in_audience(
+    audience: Audience, user: UserRow, tables: Tables, arrival: Arrival, now: datetime
+) -> bool:
+    """Tell whether all that an audience asks for holds for a person."""
+    default = arrival.settings
+    if audience.users is not None and user.user_id not in audience.users:
+        return False
+    if audience.locale is not None and user.locale(default.default_locale) != audience.locale:
+        return False
+    if audience.timezones is not None:
+        home = same_zone(user.timezone(default.default_timezone))
+        if home not in map(same_zone, audience.timezones):
+            return False
+    if audience.watched is not None:
+        since = now - timedelta(days=audience.watched.days)
+        films = {w.film_id for w in tables.watch_history.since(user.user_id, since, now)}
+        if not any(_matches(audience, film_id, tables) for film_id in films):
+            return False
+    if audience.idle_days is not None:
+        since = now - timedelta(days=audience.idle_days)
+        if tables.watch_history.since(user.user_id, since, now):
+            return False
+    return True
+
+
+def catch_up(
+    before: UserRow, after: UserRow, tables: Tables, arrival: Arrival
+) -> Iterator[Decision]:
+    """Say at once what a move to another zone would drop.
+
+    Moving east passes local times that the old zone had not reached: the new zone's latest past
+    occurrence is said now, unless it is stale (its kind's expiry). Where both zones have passed the
+    same one, it was said, or the old zone's walk had not come to this person and will not now.
+    Moving west comes to the same local time again: that occurrence was said.
+    """
+    default = arrival.settings.default_timezone
+    old, new = before.timezone(default), after.timezone(default)
+    if old == new or before.known_since is None:
+        return
+    for name, campaign in campaigns(tables).items():
+        here = last_before(campaign, zone(new), arrival.now) if campaign.enabled else None
+        if here is None:
+            continue
+        due = here.instant
+        there = last_before(campaign, zone(old), arrival.now)
+        if there is not None and here.local <= there.local:
+            if here.local < there.local or there.instant < before.known_since:
+                continue
+            due = there.instant
+        row = tables.schedules.get(name)
+        if row is not None and due <= row.since:
+            continue
+        occasion = firing(arrival, name, here.local)
+        user = tables.users.of(after.user_id)
+        yield from fire(campaign, user, here.local, due, tables, occasion)
+
+
+def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
+    """Return the arrival of a campaign's occurrence, whatever brought it."""
+    cause = firing_cause(campaign_id, occurrence, arrival.partition)
+    return replace(arrival, cause=cause, identity=f"{campaign_id}@{occurrence}")
+
+
+def firing_cause(campaign_id: str, occurrence: str, partition: int) -> Cause:
+    """Return the cause of what a schedule says: no record, but the campaign's occurrence."""
+    return Cause("campaigns", partition, -1, f"{campaign_id}@{occurrence}")
+
+
+def _matches(audience: Audience, film_id: str, tables: Tables) -> bool:
+    assert audience.watched is not None
+    if audience.watched.series_id is not None:
+        wanted = audience.watched.series_id
+        return film_id == wanted or tables.films.series_of(film_id) == wanted
+    film = tables.films.get(film_id)
+    return film is not None and audience.watched.genre in film.genres
+
+
+def _same(one: Campaign, other: Campaign) -> bool:
+    return msgspec.structs.replace(one, event_id=None) == msgspec.structs.replace(
+        other, event_id=None
+    )
+
+
+def _context(
+    campaign: Campaign, user: UserRow, tables: Tables, arrival: Arrival, due: datetime
+) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "username": user.username,
+        "campaign_id": campaign.campaign_id,
+        **OPTIONAL.get(campaign.kind, {}),
+        **campaign.context,
+    }
+    if campaign.kind == kinds.TIP.name and "film" not in context:
+        watched = campaign.audience.watched if isinstance(campaign.audience, Audience) else None
+        place = zone(user.timezone(arrival.settings.default_timezone))
+        today = due.astimezone(place).date()
+        context["film"] = tip(user.user_id, watched.genre if watched else None, today, tables)
+    return context

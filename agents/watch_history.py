@@ -1,0 +1,48 @@
+"""Watches and lists: applied, nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from streams import kinds, topics
+from streams.decisions import Arrival, Decision, person_agent
+from streams.errors import InvalidRecord
+from streams.events import Bookmark, Watch
+from tables.partition import Tables
+from tables.users import UserRow
+from tables.watch_history import MONTHS_KEPT, LocalTime, month_of, oldest_month
+
+# Clocks of players are off by minutes, of phones abroad by a day; more is a mistake.
+AHEAD: Final = timedelta(hours=48)
+
+
+@person_agent(topics.WATCH_HISTORY)
+def watch(event: Watch, user: UserRow, tables: Tables, arrival: Arrival) -> Iterator[Decision]:
+    """Keep what was watched; months are computed on reading."""
+    if event.at > arrival.now + AHEAD:
+        raise InvalidRecord(f"at is more than 48 h ahead of the clock: {event.at}")
+    if month_of(event.at) < oldest_month(month_of(arrival.now)):
+        raise InvalidRecord(f"at is older than the {MONTHS_KEPT} months that are kept: {event.at}")
+    tables.watch_history.record(event)
+    reported = user.occasions.get(kinds.MONTHLY_STATISTIC.name)
+    if reported:
+        local = LocalTime(user, arrival.settings.default_timezone)
+        month = month_of(local.of(event.at.timestamp()))
+        if month in reported:
+            late = {**user.late, month: user.late.get(month, 0) + 1}
+            tables.users[user.user_id] = msgspec.structs.replace(user, late=late)
+    yield from ()
+
+
+@person_agent(topics.BOOKMARKS)
+def bookmark(
+    event: Bookmark, user: UserRow, tables: Tables, arrival: Arrival
+) -> Iterator[Decision]:
+    """Put a series on the person's list, or take it off."""
+    at = arrival.at.timestamp()
+    tables.bookmarks.change(user.user_id, event.series_id, event.added, at)
+    yield from ()

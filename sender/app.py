@@ -1,0 +1,198 @@
+"""The sender worker: `faust -A sender.app worker`. Nothing happens at import."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from aiokafka import ConsumerRecord
+
+from sender.business_time import BusinessTime
+from sender.channels import Channel, LogChannel
+from sender.delivering import Delivering
+from sender.email import EmailChannel
+from sender.inbox import Inbox
+from sender.lanes import Lane
+from sender.ledger import Ledger
+from sender.links import ConfirmLinks, LinkMaker
+from sender.render import Renderer
+from sender.smtp.pool import Pool
+from sender.suppressions import Suppressions
+from sender.web import SenderSite, mount
+from sender.web.preview import make_preview
+from sender.web.seats import Seats
+from sender.websocket import WebsocketChannel
+from streams import kinds, topics
+from streams.delivery_log import DeliveryLog
+from streams.errors import SettingsError
+from streams.faust_app import CinemaApp, answers
+from streams.lag import SENDER_GROUP
+from streams.metrics import Metrics, Row
+from streams.outgoing import Outgoing
+from streams.processing import Processing
+from streams.records import Output
+from streams.serving import connect
+from streams.settings import Settings
+from streams.transport import Batch, Consumer
+
+APP: Final = SENDER_GROUP
+TOPIC_OF: Final = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX}
+# What a page waits for an answer of the broker.
+PAGE_TIMEOUT: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class SenderApp(CinemaApp):
+    """Jobs in; mails, inbox entries and deliveries out; and the pages that people see."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(APP, settings, settings.sender_port)
+        self.redis = connect(settings.redis)
+        self.outgoing = Outgoing(self, settings.partitions)
+        self.time = BusinessTime(settings)
+        self.inbox = Inbox(self.redis)
+        self.delivery_log = DeliveryLog(self.redis)
+        self.suppressions = Suppressions(self.redis)
+        self.links = LinkMaker(settings)
+        self.confirm_links = ConfirmLinks(self.redis, settings)
+        self.renderer = Renderer(settings)
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
+        self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
+        self.delivering = Delivering(
+            self.outgoing, self.delivery_log, self.suppressions, self.time
+        )
+        self.processing = Processing(self, lambda batch: batch.tp, self._process)
+        for lane in settings.lanes:
+            self.take(TOPIC_OF[lane], self.processing.accept)
+        self.take(topics.DELIVERIES, self.processing.accept)
+        self.take(topics.SUPPRESSIONS, self.processing.accept)
+        if self.time.follows_topic:
+            self.take(topics.CLOCK, self.processing.accept)
+        self.metrics = Metrics(self.rows)
+        mount(self.web.web_app, self._site())
+
+    def _lane(self, name: str, settings: Settings) -> Lane:
+        channels: list[Channel] = [
+            EmailChannel(
+                settings,
+                self.renderer,
+                self.links,
+                self.confirm_links,
+                self.suppressions,
+                # A pool for each lane: an urgent mail never waits for a bulk one's connection.
+                Pool.from_settings(settings),
+            ),
+            WebsocketChannel(self.renderer, self.inbox),
+            LogChannel(),
+        ]
+        self._channels = [*getattr(self, "_channels", []), *channels]
+        stores = (self.inbox, self.delivery_log, self.confirm_links)
+        return Lane(name, channels, self.ledger, stores, settings)
+
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+        topic = batch.tp.topic
+        if topic == topics.DELIVERIES.name:
+            await self.delivering.fold_deliveries(batch, records)
+        elif topic == topics.SUPPRESSIONS.name:
+            await self.delivering.fold_suppressions(batch, records)
+        elif topic == topics.CLOCK.name:
+            await self.time.process(batch, records)
+        else:
+            lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
+            await self.delivering.deliver(self.lanes[lane], batch, records)
+
+    async def on_start(self) -> None:
+        """Open the channels before the first job."""
+        await super().on_start()
+        await self.ledger.start()
+        for channel in self._channels:
+            await channel.start()
+
+    async def on_stop(self) -> None:
+        """Close in good order: tasks, channels, claims, Redis."""
+        await super().on_stop()
+        await self.processing.stop()
+        for channel in self._channels:
+            await channel.stop()
+        await self.ledger.stop()
+        await self.redis.aclose()
+
+    def _site(self) -> SenderSite:
+        return SenderSite(
+            settings=self.cinema,
+            metrics=self.metrics,
+            produce=self.produce,
+            inbox=self.inbox,
+            seats=Seats(self.redis),
+            links=self.links,
+            confirm_links=self.confirm_links,
+            now=self.time.now,
+            preview=make_preview(self.renderer, self.cinema),
+            waiting=self.waiting,
+        )
+
+    # -- what the pages ask
+
+    async def produce(self, outputs: Sequence[Output]) -> list[tuple[int, int]]:
+        """Send what a page was given."""
+        return await self.outgoing.try_to_send(outputs, PAGE_TIMEOUT)
+
+    async def waiting(self) -> list[str]:
+        """Return what this worker still waits for, in words."""
+        found = []
+        if not self.recovered():
+            found.append("partitions: being assigned or moved")
+        if not await self.broker_answers():
+            found.append(f"broker: {self.cinema.broker} does not answer")
+        if not await answers(self.redis.ping):
+            found.append("redis: does not answer")
+        return found
+
+    async def rows(self) -> Iterable[Row]:
+        """Return outcomes, lags and the rest for /metrics."""
+        consumer = self.consumer
+        assert isinstance(consumer, Consumer)
+        rows = [
+            Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
+            Row("expired", {}, consumer.expired, "Records that retention took before us."),
+            Row("busy", {}, consumer.in_flight, "Batches and slices being processed now."),
+            Row("in_hand", {}, self.ledger.in_hand, "Jobs claimed and not settled."),
+        ]
+        for tp, offset in consumer.processed.items():
+            labels = {"topic": tp.topic, "partition": str(tp.partition)}
+            rows.append(Row("position", labels, offset, "The next offset to process."))
+        for tp, lag in self.lag(consumer.processed).items():
+            labels = {"topic": tp.topic, "partition": str(tp.partition)}
+            rows.append(Row("lag", labels, lag, "Records not processed yet."))
+        for name, lane in self.lanes.items():
+            paused = 0 if lane.paused_by is None else 1
+            rows.append(Row("lane_paused", {"lane": name}, paused, "1 while a lane waits."))
+            for what, number in lane.counts.items():
+                labels = {"lane": name, "outcome": what}
+                rows.append(Row("lane_jobs", labels, number, "Jobs of this process."))
+        for kind, statuses in (await self.delivery_log.counts()).items():
+            for status, number in statuses.items():
+                labels = {"kind": kind, "status": status}
+                rows.append(Row("deliveries", labels, number, "Job ids by their latest status."))
+        return rows
+
+
+def create_app(settings: Settings) -> SenderApp:
+    """Return the sender app; a test builds its own."""
+    return SenderApp(settings)
+
+
+def __getattr__(name: str) -> Any:
+    """Give `faust -A sender.app` its app."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        return create_app(Settings.from_env())
+    except SettingsError as error:
+        raise SystemExit(f"sender.app does not start: {error}") from None

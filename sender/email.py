@@ -1,0 +1,153 @@
+"""The email channel: from a job to the bytes that a mail server has taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from sender.channels import Outcome, Outcomes
+from sender.links import ConfirmLinks, LinkMaker
+from sender.message import Mail, build
+from sender.render import Renderer
+from sender.smtp.connection import Envelope, Unreachable
+from sender.smtp.pool import Pool
+from sender.suppressions import Suppressions
+from streams.errors import InvalidMail, RedisUnavailable, TemplateError
+from streams.fields import address
+from streams.jobs import Job
+from streams.kinds import EMAIL
+from streams.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EmailChannel:
+    """Sends jobs as mails, as many at once as the pool has connections."""
+
+    settings: Settings
+    renderer: Renderer
+    links: LinkMaker
+    confirmations: ConfirmLinks
+    suppressions: Suppressions
+    pool: Pool
+    name: str = EMAIL
+    repeatable: bool = False
+
+    @property
+    def paused_by(self) -> str | None:
+        """Why no mail can be sent now."""
+        return self.pool.paused_by
+
+    async def start(self) -> None:
+        """Connect with the first mail."""
+
+    async def stop(self) -> None:
+        """Close the connections in good order."""
+        await self.pool.close()
+
+    async def ready(self) -> None:
+        """Wait until a mail server may be asked again."""
+        await self.pool.ready()
+
+    async def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+        """Send the jobs' mails and yield outcomes as they come in.
+
+        Raises RedisUnavailable before anything is tried: suppressions are looked up and links
+        written down first.
+        """
+        suppressed = await self.suppressions.of([job.to for job in jobs])
+        await self.confirmations.store(jobs)
+        skipped: Outcomes = []
+        todo: list[Job] = []
+        for job, known in zip(jobs, suppressed, strict=True):
+            if known is None:
+                todo.append(job)
+            else:
+                skipped.append((job, Outcome("skipped", f"suppressed: {known.reason}")))
+        if skipped:
+            yield skipped
+        done: asyncio.Queue[tuple[Job, Outcome] | None] = asyncio.Queue()
+        waiting = iter(todo)
+        workers = [
+            asyncio.create_task(self._work(waiting, done, now))
+            for _ in range(min(len(todo), self.pool.size))
+        ]
+        running = len(workers)
+        try:
+            while running:
+                group: Outcomes = []
+                item = await done.get()
+                while True:
+                    if item is None:
+                        running -= 1
+                    else:
+                        group.append(item)
+                    if done.empty():
+                        break
+                    item = done.get_nowait()
+                if group:
+                    yield group
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(
+        self,
+        jobs: Iterator[Job],
+        done: asyncio.Queue[tuple[Job, Outcome] | None],
+        now: datetime,
+    ) -> None:
+        """Send one job after the other, until there is none or no server to be reached."""
+        try:
+            for job in jobs:
+                if (outcome := await self._send(job, now)) is None:
+                    return
+                done.put_nowait((job, outcome))
+        finally:
+            done.put_nowait(None)
+
+    async def _send(self, job: Job, now: datetime) -> Outcome | None:
+        """Return what became of one mail; None if nothing was tried."""
+        try:
+            address(job.to, "the address")
+        except ValueError as error:
+            return Outcome("failed", str(error))
+        try:
+            outcome = await self.pool.send(self._envelope(job, now))
+        except Unreachable as error:
+            logger.info("job %s: %s", job.job_id, error)
+            return None
+        except TemplateError as error:
+            logger.warning("job %s: %s", job.job_id, error)
+            return Outcome("failed", f"template: {error}")
+        except InvalidMail as error:
+            return Outcome("failed", str(error))
+        except Exception as error:
+            # A fault of ours with one job must not cost its neighbours their mails. The message
+            # may quote the mail: it is not logged.
+            place = "".join(traceback.format_tb(error.__traceback__, limit=-3))
+            logger.error("job %s: %s\n%s", job.job_id, type(error).__name__, place)
+            return Outcome("failed", f"error: {type(error).__name__}")
+        if outcome.suppress:
+            # It lasts by its record; until that is read, Redis may as well know.
+            with suppress(RedisUnavailable):
+                await self.suppressions.add(job.to, outcome.reason, now)
+        return outcome
+
+    def _envelope(self, job: Job, now: datetime) -> Envelope:
+        links = self.links.of(job)
+        rendered = self.renderer.render(job, links, now)
+        mail = Mail.of(job, rendered, links, self.settings.mail_from, now)
+        return Envelope(
+            mail.envelope_from,
+            mail.envelope_to,
+            mail.needs_smtputf8,
+            lambda eightbit: build(mail, eightbit=eightbit),
+        )

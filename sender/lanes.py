@@ -1,0 +1,251 @@
+"""A lane: jobs in, one outcome for each, and the records that follow from it.
+
+The order that loses nothing: claim, deliver, note what became of it, hand the records to the
+boundary, and only when Kafka has acknowledged them make it final in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final, Protocol
+
+import msgspec
+
+from sender import suppressions
+from sender.channels import Channel, Outcome, Outcomes
+from sender.ledger import Ledger
+from sender.retries import conclude
+from streams.delivery_log import ERASED
+from streams.errors import RedisUnavailable
+from streams.jobs import Delivery, Erase, Job, encode
+from streams.records import Output, Results
+from streams.settings import Settings
+from streams.topics import DELIVERIES, HELD
+
+logger = logging.getLogger(__name__)
+
+# Redis is asked again soon: its restart takes a second or two, and the lane stands still for it.
+PATIENCE: Final = 0.2
+
+
+class Erasable(Protocol):
+    """A store that holds something of a person."""
+
+    async def erase(self, user_id: str) -> None:
+        """Remove it."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known of a batch so far."""
+
+    outcomes: Outcomes = field(default_factory=list)
+    held: list[Job] = field(default_factory=list)
+
+
+class Lane:
+    """Delivers the jobs of one topic.
+
+    `counts` are of this process: jobs by status, and `maybe_sent`, `repeated`, `foreign`,
+    `erasures`. `paused_by` says what the lane waits for, None if nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channels: Iterable[Channel],
+        ledger: Ledger,
+        stores: Sequence[Erasable],
+        settings: Settings,
+    ) -> None:
+        """Deliver over those channels; an erasure goes to the ledger and to those stores."""
+        self.name = name
+        self.counts: Counter[str] = Counter()
+        self._channels = {channel.name: channel for channel in channels}
+        self._ledger = ledger
+        self._stores = stores
+        self._scale = settings.retry_scale
+        self._waits: list[str] = []
+        # Of batches that were broken off: outcomes that may not be noted, and jobs of which
+        # nobody knows how far they went. They come again, or their claims run out.
+        self._known: dict[str, tuple[int, Outcome]] = {}
+        self._unknown: set[str] = set()
+
+    @property
+    def paused_by(self) -> str | None:
+        """What keeps jobs of this lane back at the moment."""
+        return self._waits[0] if self._waits else None
+
+    async def handle(self, jobs: Sequence[Job | Erase], now: datetime) -> Results:
+        """Deliver a batch. Its records are to be acknowledged before `settle` is called.
+
+        Raises RedisUnavailable while Redis is away: call again with the same batch. Waits inside
+        while no channel can deliver.
+        """
+        began = monotonic()
+        for record in jobs:
+            if isinstance(record, Erase):
+                await self._erase(record)
+        todo = _last_attempts(record for record in jobs if isinstance(record, Job))
+        batch = _Batch()
+        try:
+            while todo:
+                # Business time goes on while the lane waits: what expires meanwhile is skipped.
+                moment = now + timedelta(seconds=monotonic() - began)
+                todo = await self._try(todo, batch, moment)
+                for name in {job.channel for job in todo}:
+                    with self._waiting(self._channels[name].paused_by or f"{name} is not ready"):
+                        await self._channels[name].ready()
+        except BaseException:
+            self._known.update((job.job_id, (job.attempt, out)) for job, out in batch.outcomes)
+            self._ledger.drop(job for job, _ in batch.outcomes)
+            raise
+        return self._results(batch, now)
+
+    async def _erase(self, erase: Erase) -> None:
+        # The ledger first: from then on no job of before is sent.
+        await self._ledger.erase(erase.user_id, erase.at)
+        for store in self._stores:
+            await store.erase(erase.user_id)
+        self.counts["erasures"] += 1
+
+    async def _try(self, jobs: list[Job], batch: _Batch, now: datetime) -> list[Job]:
+        """Claim and deliver; return the jobs that nothing could be tried for."""
+        todo = await self._claimed(jobs, batch, now)
+        for name in sorted({job.channel for job in todo}, key=self._order):
+            mine = [job for job in todo if job.channel == name]
+            if name not in self._channels:
+                batch.outcomes += [(job, Outcome("failed", f"no channel {name}")) for job in mine]
+                continue
+            await self._deliver(self._channels[name], mine, batch, now)
+        had = {job.job_id for job, _ in batch.outcomes}
+        untried = [job for job in todo if job.job_id not in had]
+        if untried:
+            await self._ledger.give_back(untried)
+        return untried
+
+    async def _claimed(self, jobs: list[Job], batch: _Batch, now: datetime) -> list[Job]:
+        """Return the jobs that are ours to deliver; add what is known of the others."""
+        todo: list[Job] = []
+        verdicts = await self._ledger.claim(jobs)
+        for job, (state, left, outcome) in zip(jobs, verdicts, strict=True):
+            attempt, told = self._known.pop(job.job_id, (None, None))
+            broken = job.job_id in self._unknown
+            self._unknown.discard(job.job_id)
+            if state == "done":
+                self.counts["repeated"] += 1
+            elif state == "foreign":
+                self.counts["foreign"] += 1
+                batch.held.append(msgspec.structs.replace(job, not_before=now + left))
+            elif state == "erased":
+                batch.outcomes.append((job, Outcome("skipped", ERASED)))
+            elif outcome is not None or (told is not None and attempt == job.attempt):
+                batch.outcomes.append((job, outcome or told))  # type: ignore[arg-type]
+            elif job.expires_at is not None and job.expires_at <= now:
+                reason = f"expired at {job.expires_at.isoformat()}"
+                batch.outcomes.append((job, Outcome("skipped", reason)))
+            else:
+                if (state == "maybe" or broken) and not self._repeatable(job):
+                    self.counts["maybe_sent"] += 1
+                    logger.warning("job %s: maybe sent before, sent again", job.job_id)
+                todo.append(job)
+        return todo
+
+    async def _deliver(
+        self, channel: Channel, jobs: list[Job], batch: _Batch, now: datetime
+    ) -> None:
+        begun = len(batch.outcomes)
+        try:
+            async with aclosing(channel.deliver(jobs, now)) as groups:  # type: ignore[type-var]
+                async for group in groups:
+                    batch.outcomes += group
+                    if not channel.repeatable:
+                        # Before anything else: who redoes the batch must know. Without Redis it
+                        # is told by `settle`, and until then by this process.
+                        with suppress(RedisUnavailable):
+                            await self._ledger.note(group)
+        except BaseException as error:
+            told = {job.job_id for job, _ in batch.outcomes[begun:]}
+            left = [job for job in jobs if job.job_id not in told]
+            if isinstance(error, RedisUnavailable):
+                # Nothing was tried for these.
+                with suppress(RedisUnavailable):
+                    await self._ledger.give_back(left)
+            elif not channel.repeatable:
+                self._unknown.update(job.job_id for job in left)
+            self._ledger.drop(left)
+            raise
+
+    def _results(self, batch: _Batch, now: datetime) -> Results:
+        outputs: list[Output] = []
+        settled: Outcomes = []
+        for job, tried in batch.outcomes:
+            outcome, again = conclude(job, tried, now, self._scale)
+            settled.append((job, outcome))
+            outputs.extend(outcome.outputs)
+            if outcome.suppress:
+                outputs.append(suppressions.record(job.to, outcome.reason, now))
+            if again is not None:
+                outputs.append(Output(HELD, job.user_id, encode(again)))
+            outputs.append(Output(DELIVERIES, job.user_id, encode(_delivery(job, outcome, now))))
+        outputs.extend(Output(HELD, job.user_id, encode(job)) for job in batch.held)
+        self._ledger.returned(job for job, _ in settled)
+
+        async def settle() -> None:
+            while settled:
+                try:
+                    await self._ledger.settle(settled)
+                    break
+                except RedisUnavailable as error:
+                    with self._waiting(str(error)):
+                        await asyncio.sleep(PATIENCE)
+            self.counts.update(outcome.status for _, outcome in settled)
+
+        return Results(outputs, settle)
+
+    def _repeatable(self, job: Job) -> bool:
+        return job.channel not in self._channels or self._channels[job.channel].repeatable
+
+    def _order(self, name: str) -> tuple[bool, str]:
+        """Put channels that are quick and harmless to repeat before the others."""
+        return name in self._channels and not self._channels[name].repeatable, name
+
+    @contextmanager
+    def _waiting(self, what: str) -> Iterator[None]:
+        if not self._waits:
+            logger.warning("lane %s waits: %s", self.name, what)
+        self._waits.append(what)
+        try:
+            yield
+        finally:
+            self._waits.remove(what)
+
+
+def _last_attempts(jobs: Iterable[Job]) -> list[Job]:
+    """Return each job once, at its last attempt: that there is one settles those before."""
+    last: dict[str, Job] = {}
+    for job in jobs:
+        if job.job_id not in last or job.attempt > last[job.job_id].attempt:
+            last[job.job_id] = job
+    return list(last.values())
+
+
+def _delivery(job: Job, outcome: Outcome, now: datetime) -> Delivery:
+    return Delivery(
+        job_id=job.job_id,
+        user_id=job.user_id,
+        channel=job.channel,
+        kind=job.kind,
+        status=outcome.status,
+        reason=outcome.reason,
+        attempt=job.attempt,
+        at=now,
+        cause=job.cause,
+    )

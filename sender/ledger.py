@@ -1,0 +1,204 @@
+"""The ledger in Redis: each job goes through once, whoever is killed when.
+
+A worker claims jobs before it delivers them. A claim names its owner (worker and generation) and
+has a lease, which is renewed while the job is in hand. What became of a job is noted as soon as it
+is known, and made final, or released for the next attempt, after Kafka has acknowledged what
+follows from it. One Lua call a batch; one key a user, so that an erasure finds them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from sender.channels import Outcome
+from sender.hands import Hands
+from streams.errors import RedisUnavailable
+from streams.jobs import Job
+from streams.serving import Script, digest
+
+logger = logging.getLogger(__name__)
+
+# Longer than a worker may stand still and still be alive (session timeout 6 s, and some).
+LEASE: Final = timedelta(seconds=15)
+# A renewal may be missed once, and the next one still comes in time.
+RENEWALS: Final = 3
+# As long as the topics keep what could be replayed.
+DAYS: Final = 30
+# Redis holds still for a millisecond or two for so many.
+SLICE: Final = 500
+
+State = Literal["mine", "done", "in hand", "foreign", "maybe", "known", "erased"]
+Mark = Literal["s", "f", "k", "r", "n", "c", "-"]
+NOT_OURS: Final[frozenset[State]] = frozenset({"done", "foreign", "erased"})
+MARKS: Final[dict[str, Mark]] = {"sent": "s", "failed": "f", "skipped": "k", "retrying": "r"}
+
+
+class Verdict(NamedTuple):
+    """What the ledger says about a job that someone wants to deliver.
+
+    mine: deliver it. maybe: deliver it, but another may have, whose lease ran out. done: drop it,
+    it or a later attempt has been through. known: it was tried, this was the outcome, and nobody
+    knows whether that was written down. foreign: another has it, for `left` yet. in hand: we have
+    claimed it before. erased: it is of before the person's erasure.
+    """
+
+    state: State
+    left: timedelta = timedelta()
+    outcome: Outcome | None = None
+
+
+class _Noted(msgspec.Struct, array_like=True):
+    status: Literal["sent", "skipped", "failed", "retrying"]
+    reason: str
+    after: float | None
+    suppress: bool
+
+
+@dataclass
+class Ledger:
+    """One worker's view of the ledger.
+
+    Every method raises RedisUnavailable while Redis is away. `clock` gives Unix milliseconds;
+    without it Redis's own clock counts, the one that all workers share.
+    """
+
+    redis: Redis
+    worker: str
+    generation: str
+    lease: timedelta = LEASE
+    clock: Callable[[], int] | None = None
+    lost: int = 0
+    _hands: Hands = field(default_factory=Hands)
+    _renewing: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        """Get the scripts ready; nothing is sent yet."""
+        self._claim = Script(self.redis, "sender", "ledger_claim")
+        self._mark = Script(self.redis, "sender", "ledger_mark")
+        self._erase = Script(self.redis, "sender", "ledger_erase")
+        # No spaces: the name stands between spaces in the ledger.
+        self.owner = f"{self.worker}/{self.generation}".replace(" ", "_")
+
+    async def start(self) -> None:
+        """Begin to renew the claims of what is in hand."""
+        self._renewing = asyncio.create_task(self._renew_for_ever(), name="ledger renewals")
+
+    async def stop(self) -> None:
+        """Stop renewing: what is still in hand runs out."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._renewing
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs this worker has claimed and not settled."""
+        return len(self._hands)
+
+    async def claim(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Claim the jobs, each at most once in the batch; return a verdict for each, in order.
+
+        Waits while one of them is in hand in this process. Those that are mine, maybe, known or
+        in hand are so until `settle`, `give_back` or `drop`.
+        """
+        await self._hands.take(jobs)
+        try:
+            rows = [(*_key(job), job.attempt, _milliseconds(job.created_at)) for job in jobs]
+            verdicts = [_verdict(text) for text in await self._claim.over(self._head(), rows)]
+        except BaseException:
+            self._hands.drop(jobs)
+            raise
+        judged = zip(jobs, verdicts, strict=True)
+        self._hands.drop(job for job, verdict in judged if verdict.state in NOT_OURS)
+        return verdicts
+
+    async def note(self, outcomes: Iterable[tuple[Job, Outcome]]) -> None:
+        """Write down what became of jobs, before anything else is told: who redoes them knows."""
+        await self._write((job, "n", _encode(outcome)) for job, outcome in outcomes)
+
+    def returned(self, jobs: Iterable[Job]) -> None:
+        """Say that what follows from the jobs is with Kafka now."""
+        self._hands.returned(jobs)
+
+    async def settle(self, outcomes: Sequence[tuple[Job, Outcome]]) -> None:
+        """Make outcomes final, or release a job for its next attempt; free the jobs.
+
+        Called after Kafka has acknowledged the outcomes' records.
+        """
+        await self._write((job, MARKS[outcome.status], b"") for job, outcome in outcomes)
+        self.drop(job for job, _ in outcomes)
+
+    async def give_back(self, jobs: Sequence[Job]) -> None:
+        """Give back claims of jobs that nothing was tried for; free the jobs."""
+        try:
+            await self._write((job, "-", b"") for job in jobs)
+        finally:
+            self.drop(jobs)
+
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """Free the jobs here and leave their claims to run out."""
+        self._hands.drop(jobs)
+
+    async def erase(self, user_id: str, at: datetime) -> None:
+        """Remove a user's entries; jobs made until then are `erased` when they come."""
+        await self._erase(digest(user_id), _milliseconds(at), DAYS)
+
+    async def renew(self) -> None:
+        """Renew the claims of all that is in hand."""
+        live = self._hands.live()
+        for start in range(0, len(live), SLICE):
+            self.lost += await self._write((job, "c", b"") for job in live[start : start + SLICE])
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease.total_seconds() / RENEWALS)
+            try:
+                await self.renew()
+            except RedisUnavailable as error:
+                logger.warning("claims are not renewed: %s", error)
+
+    async def _write(self, marks: Iterable[tuple[Job, Mark, bytes]]) -> int:
+        """Write marks; return how many of the jobs are not ours any more."""
+        rows = ((*_key(job), job.attempt, mark, outcome) for job, mark, outcome in marks)
+        return len(await self._mark.over(self._head(), rows))
+
+    def _head(self) -> tuple[str, int | str, int, int]:
+        now = "" if self.clock is None else self.clock()
+        return self.owner, now, int(self.lease.total_seconds() * 1000), DAYS
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _key(job: Job) -> tuple[bytes, bytes]:
+    """Return key and field of a job: half the bytes where the id is a hash in hex."""
+    try:
+        return digest(job.user_id), bytes.fromhex(job.job_id)
+    except ValueError:
+        return digest(job.user_id), job.job_id.encode()
+
+
+def _encode(outcome: Outcome) -> bytes:
+    after = outcome.after.total_seconds() if outcome.after is not None else None
+    return msgspec.json.encode(_Noted(outcome.status, outcome.reason, after, outcome.suppress))
+
+
+def _verdict(text: bytes) -> Verdict:
+    state, _, rest = text.partition(b" ")
+    if state == b"foreign":
+        return Verdict("foreign", left=timedelta(milliseconds=int(rest)))
+    if state == b"known":
+        noted = msgspec.json.decode(rest, type=_Noted)
+        after = timedelta(seconds=noted.after) if noted.after is not None else None
+        return Verdict("known", outcome=Outcome(noted.status, noted.reason, after, noted.suppress))
+    return Verdict(text.decode())  # type: ignore[arg-type]

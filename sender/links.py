@@ -1,0 +1,174 @@
+"""The links in a mail: confirmation codes that Redis knows, and tokens that speak for themselves.
+
+A code says nothing and cannot be guessed; what it stands for is in Redis before the mail goes,
+and can be rebuilt from the jobs on `outbox_urgent`. `k:` a link by its code, `ku:` a user's codes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+
+from streams.errors import InvalidLink
+from streams.jobs import Job
+from streams.kinds import EMAIL, KINDS, MONTHLY_STATISTIC, WELCOME
+from streams.links import PREFERENCES, STATISTICS, UNSUBSCRIBE, Tokens
+from streams.serving import Script, answering, digest
+from streams.settings import Settings
+
+# A mail may lie in a mailbox for a year, and whoever opens it then must still get out
+# (RFC 8058 names no end); the other two open a person's data and end sooner.
+UNSUBSCRIBE_AGE: Final = timedelta(days=400)
+PREFERENCES_AGE: Final = timedelta(days=90)
+STATISTICS_AGE: Final = timedelta(days=90)
+CODE: Final = re.compile(r"[0-9a-f]{32}")
+# What browsers read otherwise than urlsplit does: white space, control characters, backslashes.
+ODD: Final = re.compile(r"[\s\\\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The links of one job; None where the mail must not have one."""
+
+    confirm_url: str | None
+    unsubscribe_url: str | None
+    preferences_url: str | None
+    statistics_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmLink:
+    """What a confirmation code stands for."""
+
+    user_id: str
+    email: str
+    redirect: str
+    expires_at: datetime
+    visits: int
+
+
+class LinkMaker:
+    """Makes the links of a job."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Use the settings' secret and addresses."""
+        self._settings = settings
+        self._tokens = Tokens(settings.link_secret)
+
+    def of(self, job: Job) -> Links:
+        """Return the job's links; the same job has the same confirmation code."""
+        base, user = self._settings.public_url, job.user_id
+        leaves = job.kind in KINDS and KINDS[job.kind].unsubscribable
+        sign = self._tokens.sign
+        return Links(
+            confirm_url=f"{base}/confirm/{self.code(job)}" if confirms(job) else None,
+            unsubscribe_url=f"{base}/unsubscribe/{sign(UNSUBSCRIBE, [user, job.kind])}"
+            if leaves
+            else None,
+            preferences_url=f"{base}/preferences/{sign(PREFERENCES, [user])}" if leaves else None,
+            statistics_url=f"{base}/me/{sign(STATISTICS, [user])}"
+            if job.kind == MONTHLY_STATISTIC.name
+            else None,
+        )
+
+    def code(self, job: Job) -> str:
+        """Return the job's confirmation code: 128 bits of HMAC-SHA256, in hex."""
+        return confirm_code(self._settings.link_secret, job.job_id)
+
+    def unsubscribing(self, token: str) -> tuple[str, str]:
+        """Return user id and kind of an unsubscribe token; raises InvalidLink."""
+        user_id, kind = self._tokens.open(UNSUBSCRIBE, token, UNSUBSCRIBE_AGE)
+        return user_id, kind
+
+    def preferring(self, token: str) -> str:
+        """Return the user id of a preferences token; raises InvalidLink."""
+        (user_id,) = self._tokens.open(PREFERENCES, token, PREFERENCES_AGE)
+        return str(user_id)
+
+
+class ConfirmLinks:
+    """The confirmation links in Redis. Every method raises RedisUnavailable while it is away."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        """Use that client of the serving store."""
+        self._redis = redis
+        self._settings = settings
+        self._visit = Script(redis, "sender", "link_visit")
+
+    async def store(self, jobs: Iterable[Job]) -> None:
+        """Write down the links of those jobs that confirm an address, before their mails go.
+
+        Written twice, a link stays what it is, with its visits.
+        """
+        life = timedelta(days=self._settings.confirm_days)
+        pipe: Any = self._redis.pipeline(transaction=True)
+        for job in filter(confirms, jobs):
+            code = confirm_code(self._settings.link_secret, job.job_id)
+            fields = {
+                "user": job.user_id,
+                "email": job.to,
+                "redirect": safe_redirect(job.context.get("redirect"), self._settings),
+                "until": (job.created_at + life).timestamp(),
+            }
+            pipe.hset(f"k:{code}", mapping=fields)
+            pipe.sadd(b"ku:" + digest(job.user_id), code)
+            # By Redis's own clock, as long as a link can live; `until` is in business time.
+            pipe.expire(f"k:{code}", life)
+            pipe.expire(b"ku:" + digest(job.user_id), life)
+        if pipe.command_stack:
+            with answering():
+                await pipe.execute()
+
+    async def find(self, code: str, now: datetime, *, visit: bool = False) -> ConfirmLink:
+        """Return what a code stands for, counting the visit if it is one.
+
+        Raises InvalidLink for a code that is unknown or expired.
+        """
+        found = await self._visit(code, int(visit)) if CODE.fullmatch(code) else []
+        if not found:
+            raise InvalidLink("this confirmation link is not known or has expired")
+        user, email, redirect, until, visits = found
+        expires_at = datetime.fromtimestamp(float(until), UTC)
+        if now >= expires_at:
+            raise InvalidLink("this confirmation link has expired")
+        return ConfirmLink(
+            user.decode(), email.decode(), redirect.decode(), expires_at, int(visits)
+        )
+
+    async def erase(self, user_id: str) -> None:
+        """Forget the user's links."""
+        key = b"ku:" + digest(user_id)
+        with answering():
+            codes: set[Any] = await self._redis.smembers(key)
+            await self._redis.delete(key, *(b"k:" + code for code in codes))
+
+
+def confirms(job: Job) -> bool:
+    """Tell whether the job's mail confirms the address it goes to."""
+    return job.kind == WELCOME.name and job.channel == EMAIL
+
+
+def confirm_code(secret: str, job_id: str) -> str:
+    """Return a job's confirmation code: 128 bits of HMAC-SHA256, bound to its purpose, in hex."""
+    return hmac.new(secret.encode(), f"confirm:{job_id}".encode(), sha256).hexdigest()[:32]
+
+
+def safe_redirect(url: object, settings: Settings) -> str:
+    """Return the URL if it leads to one of REDIRECT_HOSTS, else the cinema's home page."""
+    if isinstance(url, str) and not ODD.search(url):
+        try:
+            parts = urlsplit(url)
+            host, named = parts.hostname, "@" not in parts.netloc
+        except ValueError:
+            return settings.cinema_url
+        if parts.scheme in ("http", "https") and named and host in settings.redirect_hosts:
+            return url
+    return settings.cinema_url

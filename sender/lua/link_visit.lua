@@ -1,0 +1,8 @@
+-- Counts a visit of a confirmation link, where there is one, and returns its fields.
+-- ARGV: code, visits to add (0 or 1).
+local key = 'k:' .. ARGV[1]
+if redis.call('EXISTS', key) == 0 then
+  return {}
+end
+redis.call('HINCRBY', key, 'visits', ARGV[2])
+return redis.call('HMGET', key, 'user', 'email', 'redirect', 'until', 'visits')

@@ -1,0 +1,116 @@
+"""Subject, HTML and text of a job, in the recipient's language; title and body of an inbox entry.
+
+A context is data and never a template: whatever a stranger wrote stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sender.addresses import mailbox
+from sender.catalogue import HTML, INBOX, SUBJECT, TEMPLATES, TEXT, Catalogue
+from sender.headers import one_line
+from sender.links import Links
+from sender.sanitise import web_link
+from streams.jobs import Job
+from streams.kinds import ACTIVITY
+from streams.settings import Settings
+
+# Mail clients show some 70 characters; a megabyte in a header is refused by every server.
+SUBJECT_LENGTH: Final = 255
+# What a campaign may leave out of its context; all else that a template wants must be there.
+OPTIONAL: Final[dict[str, dict[str, Any]]] = {
+    "mail": {"subject": "", "text": "", "body": ""},
+    "activity": {"count": 1, "bodies": []},
+    "bookmarks": {"season": None, "episode": None, "link": None, "link_out": None},
+    "tip": {"title": "", "text": "", "film": None},
+}
+BLANKS: Final = re.compile(r"\n{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one mail says, and in which locale."""
+
+    subject: str
+    html: str
+    text: str
+    locale: str
+
+
+class Renderer:
+    """Turns jobs into what their mails and inbox entries say; built once a process."""
+
+    def __init__(self, settings: Settings, folder: Path = TEMPLATES) -> None:
+        """Compile every template of the folder."""
+        self._settings = settings
+        self._catalogue = Catalogue(settings, folder)
+
+    def templates(self) -> dict[str, tuple[str, ...]]:
+        """Return the locales of every template, by its name."""
+        return self._catalogue.names()
+
+    def render(self, job: Job, links: Links, now: datetime | None = None) -> Rendered:
+        """Return the mail's subject, HTML and text.
+
+        `now` is the business time the templates see, the job's own where not given. Raises
+        TemplateError that names template, locale and cause.
+        """
+        fields = self._fields(job, links, now)
+        html = self._file(job, HTML, fields)
+        text = _tidy(self._file(job, TEXT, fields)) + "\n"
+        return Rendered(fields["subject"], html, text, fields["locale"])
+
+    def inbox(self, job: Job, now: datetime | None = None) -> tuple[str, str, str]:
+        """Return title, body and URL of the job's inbox entry; an activity's body as it came.
+
+        Raises TemplateError as `render` does.
+        """
+        fields = self._fields(job, None, now)
+        body = job.context.get("body") if job.kind == ACTIVITY.name else None
+        if not isinstance(body, str):
+            body = _tidy(self._file(job, INBOX, fields))
+        return fields["subject"], body, self._target(job.context)
+
+    def _fields(self, job: Job, links: Links | None, now: datetime | None) -> dict[str, Any]:
+        """Return the context; what the sender adds wins over what the job brings."""
+        locale = self._catalogue.locale(job.template, job.locale)
+        words = self._catalogue.words(locale)
+        fields = {
+            **OPTIONAL.get(job.template, {}),
+            **job.context,
+            "locale": locale,
+            "words": words,
+            "brand": mailbox(self._settings.mail_from)[0] or words.get("brand", ""),
+            "kind": job.kind,
+            "cinema_url": self._settings.cinema_url,
+            "confirm_days": self._settings.confirm_days,
+            "confirm_url": links and links.confirm_url,
+            "unsubscribe_url": links and links.unsubscribe_url,
+            "preferences_url": links and links.preferences_url,
+            "statistics_url": links and links.statistics_url,
+            "now": now or job.created_at,
+        }
+        subject = one_line(self._file(job, SUBJECT, fields))
+        if len(subject) > SUBJECT_LENGTH:
+            subject = subject[: SUBJECT_LENGTH - 1] + "…"
+        return fields | {"subject": subject}
+
+    def _file(self, job: Job, file: str, fields: dict[str, Any]) -> str:
+        return self._catalogue.render(job.template, fields["locale"], file, fields)
+
+    def _target(self, context: Mapping[str, Any]) -> str:
+        """Return where an inbox entry leads: to the episode, to the film, else to the cinema."""
+        film = context.get("film")
+        url = context.get("link") or (film.get("url") if isinstance(film, dict) else None)
+        return web_link(url, self._settings.cinema_url)
+
+
+def _tidy(text: str) -> str:
+    """Return the text without the blank lines that a template's tags leave behind."""
+    return BLANKS.sub("\n\n", text).strip()

@@ -1,0 +1,100 @@
+"""All mail servers, in order of preference: the first that is up takes the mail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from sender.channels import Outcome
+from sender.smtp.connection import MAYBE, Envelope, Lost, Timeouts, Unreachable
+from sender.smtp.server import Server
+from streams.settings import Settings, SmtpServer
+
+logger = logging.getLogger(__name__)
+
+# Where more connections gave no more mails a second (LIMITS: 8 to 16 reused ones).
+CONNECTIONS: Final = 16
+
+
+class Pool:
+    """Sends mails. `maybe_sent` counts those that were written whole and never answered."""
+
+    def __init__(
+        self,
+        servers: Sequence[SmtpServer],
+        name: str,
+        *,
+        size: int = CONNECTIONS,
+        timeouts: Timeouts | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare a number of connections to each server; `name` is what EHLO says.
+
+        Certificates are verified against the system's store, or as `tls` says.
+        """
+        timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
+        self.size = size
+        self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
+        self.maybe_sent = 0
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Pool:
+        """Make the pool of CINEMA_SMTP; EHLO says the host of CINEMA_PUBLIC_URL."""
+        return cls(settings.smtp, ehlo_name(settings.public_url))
+
+    @property
+    def paused_by(self) -> str | None:
+        """Why no mail can be sent now; None while a server's circuit is closed."""
+        if any(server.breaker.state == "closed" for server in self.servers):
+            return None
+        reasons = (f"{server.address} ({server.breaker.reason})" for server in self.servers)
+        return "every mail server is away: " + ", ".join(reasons)
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Send a mail over the first server that takes it.
+
+        Raises Unreachable when nothing was tried: every server is away.
+        """
+        lost: Lost | None = None
+        away: Unreachable | None = None
+        for server in self.servers:
+            try:
+                outcome = await server.send(envelope)
+            except Lost as error:
+                lost = error
+                logger.info("%s: %s", server.address, error)
+            except Unreachable as error:
+                away = error
+            else:
+                self.maybe_sent += outcome.reason.startswith(MAYBE)
+                return outcome
+        if lost is not None:
+            return Outcome("retrying", str(lost))
+        raise away or Unreachable("there is no mail server: set CINEMA_SMTP")
+
+    async def ready(self) -> None:
+        """Wait until a server may be asked again."""
+        # Nobody announces the end of a pause: it is a time.
+        while wait := min(  # noqa: ASYNC110
+            (server.breaker.wait() for server in self.servers), default=0.0
+        ):
+            await asyncio.sleep(wait)
+
+    async def close(self) -> None:
+        """Close all connections in good order."""
+        await asyncio.gather(*(server.close() for server in self.servers))
+
+
+def ehlo_name(public_url: str) -> str:
+    """Return the name for EHLO: a host, an address literal in brackets (RFC 5321, 4.1.3)."""
+    host = urlsplit(public_url).hostname or "localhost"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host if host.isascii() else host.encode("idna").decode()
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"

@@ -1,0 +1,64 @@
+"""The sender worker's addresses: websocket, viewer, confirm, unsubscribe, preview, health.
+
+Plain aiohttp handlers, mounted on Faust's own web app. May import `sender`, `streams` and
+`streams.web`'s answers, guard, pages and health.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from sender.web.confirm import Confirm
+from sender.web.hub import Hub
+from sender.web.reads import Reads
+from sender.web.site import SenderSite
+from sender.web.sockets import Sockets
+from sender.web.unsubscribe import Unsubscribe
+from streams.web.answers import Handler, errors, secure
+from streams.web.guard import Guard
+from streams.web.health import Health, measured
+from streams.web.pages import Pages
+
+__all__ = ["SenderSite", "mount"]
+
+
+def mount(web_app: web.Application, site: SenderSite) -> None:
+    """Add the handlers, and what runs behind them as long as the app does."""
+    guard = Guard(site.settings)
+    pages = Pages(site.settings.default_locale)
+    hub = Hub(site.settings.redis)
+    reads = Reads(site.inbox, site.produce)
+
+    async def background(web_app: web.Application) -> AsyncIterator[None]:
+        await hub.start()
+        await site.seats.start()
+        await reads.start()
+        yield
+        await reads.stop()
+        await site.seats.stop()
+        await hub.stop()
+
+    async def viewer(request: web.Request) -> web.Response:
+        return pages.page(request, "viewer")
+
+    web_app.middlewares.extend((measured(site.metrics), errors))
+    web_app.on_response_prepare.append(secure)
+    web_app.cleanup_ctx.append(background)
+    Health(site.waiting, site.metrics).mount(web_app)
+    Sockets(site, guard.tokens, hub, reads).mount(web_app)
+    Confirm(site, pages).mount(web_app)
+    Unsubscribe(site, pages).mount(web_app)
+    web_app.router.add_get("/viewer", viewer)
+    web_app.router.add_get("/preview/{template}/{locale}", guarded(guard, site.preview))
+    pages.mount(web_app)
+
+
+def guarded(guard: Guard, handler: Handler) -> Handler:
+    """Return the handler for those alone who may read."""
+
+    async def ask(request: web.Request) -> web.StreamResponse:
+        return guard.reader(request) or await handler(request)
+
+    return ask

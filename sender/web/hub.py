@@ -1,0 +1,233 @@
+"""One pub/sub connection for all sockets of a worker.
+
+redis-py's PubSub mends a lost connection in silence, and what was published meanwhile is gone. So
+the connection is ours: on every new one all channels are subscribed again, and each feed is told
+to look at the inbox again once its subscription is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import Counter, deque
+from itertools import islice
+from typing import Any, Final
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from sender.inbox import Message, channel, decode_message
+from streams.errors import RedisUnavailable
+from streams.serving import AWAY
+
+logger = logging.getLogger(__name__)
+
+# Messages that wait for one socket; a slower reader is brought up to date from Redis instead.
+BUFFER: Final = 64
+# A dead peer is noticed by silence: the ping's answer comes at least this often.
+PING_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 25.0
+ACK_SECONDS: Final = 5.0
+# Channels in one SUBSCRIBE: no command holds Redis for longer than a millisecond.
+CHUNK: Final = 500
+RETRY_SECONDS: Final = (0.05, 2.0)
+#: What a message starts with that takes a socket's seat (see seats.py); the rest is the inbox's.
+EVICT: Final = b"x "
+
+
+class Feed:
+    """What is new for one socket: messages in order, or that it must look for itself."""
+
+    __slots__ = ("_messages", "_wake", "behind", "evicted", "seat")
+
+    def __init__(self, seat: bytes) -> None:
+        """Begin behind: nothing is known yet. `seat` is the socket's name among the user's."""
+        self._messages: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self.seat = seat
+        #: Messages were missed: replay from the cursor.
+        self.behind = True
+        #: The user has opened more sockets than allowed, and this is the oldest.
+        self.evicted = False
+
+    def put(self, message: Message) -> None:
+        """Add a message; one too many drops them all."""
+        if len(self._messages) >= BUFFER:
+            self.fall_behind()
+        elif not self.behind:
+            self._messages.append(message)
+            self._wake.set()
+
+    def fall_behind(self) -> None:
+        """Ask for a replay: the messages that wait are part of it."""
+        self._messages.clear()
+        self.behind = True
+        self._wake.set()
+
+    def evict(self) -> None:
+        """Ask the socket to go."""
+        self.evicted = True
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Take messages again; called before the inbox is looked at."""
+        self.behind = False
+
+    def take(self) -> Message | None:
+        """Return the next message, None when there is none."""
+        return self._messages.popleft() if self._messages else None
+
+    async def wait(self) -> None:
+        """Wait until there is something to do."""
+        if not (self._messages or self.behind or self.evicted):
+            self._wake.clear()
+            await self._wake.wait()
+
+
+class Hub:
+    """Subscribes to the channels of those who are connected, and hands messages to their feeds."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to that Redis when started."""
+        self._pool: ConnectionPool = ConnectionPool.from_url(
+            url,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=ACK_SECONDS,
+        )
+        self._connection: Any = None
+        self._feeds: dict[bytes, set[Feed]] = {}
+        #: SUBSCRIBEs sent and not acknowledged yet, by channel.
+        self._pending: Counter[bytes] = Counter()
+        self._acknowledged: dict[bytes, asyncio.Event] = {}
+        self._sending = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        #: How often the connection had to be made anew.
+        self.reconnects = 0
+
+    async def start(self) -> None:
+        """Connect in the background."""
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._ping())]
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drop()
+
+    async def join(self, user_id: str, feed: Feed) -> None:
+        """Subscribe the feed to the user's channel and wait for the acknowledgement.
+
+        Raises RedisUnavailable when there is none in 5 s; the feed is then not subscribed.
+        """
+        name = channel(user_id)
+        first = name not in self._feeds
+        self._feeds.setdefault(name, set()).add(feed)
+        known = self._acknowledged.setdefault(name, asyncio.Event())
+        try:
+            if first:
+                await self._subscribe([name])
+            async with asyncio.timeout(ACK_SECONDS):
+                await known.wait()
+        except TimeoutError:
+            await self.leave(user_id, feed)
+            raise RedisUnavailable("Redis does not acknowledge a subscription") from None
+        except asyncio.CancelledError:
+            await self.leave(user_id, feed)
+            raise
+
+    async def leave(self, user_id: str, feed: Feed) -> None:
+        """Take the feed off; the last one of a user unsubscribes."""
+        name = channel(user_id)
+        feeds = self._feeds.get(name)
+        if feeds is None or feed not in feeds:
+            return
+        feeds.discard(feed)
+        if not feeds:
+            del self._feeds[name]
+            self._acknowledged.pop(name, None)
+            await self._send(b"UNSUBSCRIBE", name)
+
+    async def _subscribe(self, names: list[bytes]) -> None:
+        if self._connection is not None:
+            self._pending.update(names)
+            await self._send(b"SUBSCRIBE", *names)
+
+    async def _send(self, *command: bytes) -> None:
+        """Send on the connection there is; a failure is the reader's to mend."""
+        async with self._sending:
+            connection = self._connection
+            # Else redis-py would connect again by itself, without the other subscriptions.
+            if connection is not None and connection.is_connected:
+                with contextlib.suppress(*AWAY):
+                    await connection.send_command(*command, check_health=False)
+
+    async def _run(self) -> None:
+        """Keep a connection, for ever."""
+        delay = RETRY_SECONDS[0]
+        while True:
+            try:
+                connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+                await connection.connect()
+                self._connection = connection
+                for event in self._acknowledged.values():
+                    event.clear()
+                self._pending.clear()
+                names = iter(list(self._feeds))
+                while part := list(islice(names, CHUNK)):
+                    await self._subscribe(part)
+                delay = RETRY_SECONDS[0]
+                while (
+                    reply := await connection.read_response(timeout=SILENCE_SECONDS)
+                ) is not None:
+                    self._receive(reply)
+                logger.warning("inbox pub/sub: silent for %s s", SILENCE_SECONDS)
+            except AWAY as error:
+                logger.warning("inbox pub/sub: %s", type(error).__name__)
+            except Exception:
+                logger.exception("inbox pub/sub failed")
+            await self._drop()
+            self.reconnects += 1
+            await asyncio.sleep(delay * (0.5 + random.random()))
+            delay = min(delay * 2, RETRY_SECONDS[1])
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*AWAY, OSError):
+                await connection.disconnect(nowait=True)
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            await self._send(b"PING")
+
+    def _receive(self, reply: Any) -> None:
+        match reply:
+            case [b"message", bytes(name), bytes(data)]:
+                if data.startswith(EVICT):
+                    self._evict(name, data[len(EVICT) :])
+                    return
+                feeds = self._feeds.get(name)
+                if feeds:
+                    message = decode_message(data)
+                    for feed in feeds:
+                        feed.put(message)
+            case [b"subscribe", bytes(name), _]:
+                self._pending[name] -= 1
+                # An older acknowledgement says nothing: an UNSUBSCRIBE is on its way behind it.
+                if self._pending[name] <= 0:
+                    del self._pending[name]
+                    if name in self._feeds:
+                        for feed in self._feeds[name]:
+                            feed.fall_behind()
+                        self._acknowledged[name].set()
+
+    def _evict(self, name: bytes, seat: bytes) -> None:
+        for feed in self._feeds.get(name, ()):
+            if feed.seat == seat:
+                feed.evict()

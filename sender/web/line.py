@@ -1,0 +1,66 @@
+"""A socket with one end: whoever asks first says with what code it closes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Final
+
+from aiohttp import web
+
+# Close codes of the contract; 1001 is RFC 6455's, 1011 too, 1013 is IANA's "try again later".
+GOING_AWAY: Final = 1001
+FAILED: Final = 1011
+TRY_LATER: Final = 1013
+UNAUTHORIZED: Final = 4401
+NO_TOKEN: Final = 4408
+TOO_MANY: Final = 4429
+NORMAL: Final = 1000
+
+
+class Line:
+    """Runs what serves a socket until it is done, asked to end, or its time is up.
+
+    aiohttp's `close` from another task drops the connection right behind the close frame, and a
+    client may then see 1006 instead of the code. Here the task that reads is interrupted, and
+    closes itself, with the handshake.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        """Serve that socket, which is prepared."""
+        self.socket = socket
+        self.task: asyncio.Task[None] | None = None
+        self._scope = asyncio.timeout(None)
+        self._active = False
+        self._asked = False
+        self._code = NORMAL
+        self._reason = ""
+
+    async def run(self, work: Awaitable[None]) -> None:
+        """Await the work, then close the socket with the code that was asked for."""
+        try:
+            async with self._scope:
+                self._active = True
+                try:
+                    await work
+                finally:
+                    self._active = False
+        except TimeoutError:
+            if not self._scope.expired():
+                raise
+        await self.socket.close(code=self._code, message=self._reason.encode())
+
+    def end(self, code: int, reason: str) -> None:
+        """End now; the first one to ask is heard."""
+        if not self._asked:
+            self._asked, self._code, self._reason = True, code, reason
+            if self._active:
+                self._scope.reschedule(asyncio.get_running_loop().time())
+
+    def end_at(self, moment: float, code: int, reason: str) -> None:
+        """End at that Unix time, in place of the time that was set before."""
+        if not self._asked and self._active:
+            self._code, self._reason = code, reason
+            left = moment - time.time()
+            self._scope.reschedule(asyncio.get_running_loop().time() + left)

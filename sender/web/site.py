@@ -1,0 +1,36 @@
+"""What the sender worker's handlers need of the rest of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sender.inbox import Inbox
+from sender.links import ConfirmLinks, LinkMaker
+from sender.web.seats import Seats
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.web.answers import Handler
+from streams.web.health import Waiting
+from streams.web.site import Produce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderSite:
+    """Settings, the stores, and callables that app.py gives.
+
+    `now()` is business time: the clock's, by which links expire. `preview` is the handler that
+    preview.py makes; who may see it is looked at here.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    produce: Produce
+    inbox: Inbox
+    seats: Seats
+    links: LinkMaker
+    confirm_links: ConfirmLinks
+    now: Callable[[], datetime]
+    preview: Handler
+    waiting: Waiting

@@ -1,0 +1,127 @@
+"""`GET /ws`: who may open a socket, and how all of them end with the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from aiohttp import WSMsgType, web
+
+from sender.web import frames
+from sender.web.hub import Feed, Hub
+from sender.web.line import GOING_AWAY, NO_TOKEN, TRY_LATER, UNAUTHORIZED, Line
+from sender.web.reads import Reads
+from sender.web.session import EXPIRED, Session
+from sender.web.site import SenderSite
+from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
+from streams.tokens import Tokens
+from streams.web.answers import problem
+
+# How long a client may take to say who it is (CONTRACT, "WebSocket").
+FIRST_SECONDS: Final = 5.0
+# Proxies cut idle connections after a minute; a peer that does not answer a ping is gone.
+HEARTBEAT_SECONDS: Final = 30.0
+# What a client says is a token or a list of ids; more closes the socket with 1009.
+FRAME_LIMIT: Final = 4096
+# A closing handshake with a client that does not answer.
+CLOSE_SECONDS: Final = 2.0
+
+
+class Sockets:
+    """All sockets of this worker."""
+
+    def __init__(self, site: SenderSite, tokens: Tokens, hub: Hub, reads: Reads) -> None:
+        """Take what the handler needs."""
+        self._site = site
+        self._tokens = tokens
+        self._hub = hub
+        self._reads = reads
+        self._open: set[Line] = set()
+        self._stopping = False
+        gauge = site.metrics.gauge("websockets", "Sockets that are open.")
+        gauge.set_function(lambda: len(self._open))
+
+    def mount(self, web_app: web.Application) -> None:
+        """Serve it, and end all sockets in good order with the app."""
+        web_app.router.add_get("/ws", self.open, allow_head=False)
+        web_app.on_shutdown.append(self._stop)
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """Look at the origin, upgrade, look at the token, and serve the socket to its end."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin not in self._site.settings.allowed_origins:
+            # A page of another site must not speak for its visitor (RFC 6455, 10.2).
+            return problem(403, "this origin is not in CINEMA_ALLOWED_ORIGINS")
+        if self._stopping:
+            return problem(503, "stopping", headers={"Retry-After": "1"})
+        socket = web.WebSocketResponse(
+            # Deflate costs 130 kB a socket, the frames are small.
+            compress=False,
+            heartbeat=HEARTBEAT_SECONDS,
+            max_msg_size=FRAME_LIMIT,
+            timeout=CLOSE_SECONDS,
+        )
+        await socket.prepare(request)
+        line = Line(socket)
+        line.task = asyncio.current_task()
+        self._open.add(line)
+        try:
+            await line.run(self._serve(line))
+        except ConnectionError:
+            pass  # The client left in the middle of it.
+        finally:
+            self._open.discard(line)
+        return socket
+
+    async def _serve(self, line: Line) -> None:
+        socket = line.socket
+        line.end_at(time.time() + FIRST_SECONDS, NO_TOKEN, "no token in 5 s")
+        message = await socket.receive()
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return
+        older = False
+        try:
+            if message.type is WSMsgType.BINARY:
+                raise InvalidRecord("frames are text")
+            first = frames.read_first(message.data)
+            older = isinstance(first, str)
+            claims = self._tokens.verify(first if isinstance(first, str) else first.token)
+        except (InvalidRecord, NotAllowed) as error:
+            text = frames.text_of(frames.Error("unauthorized", str(error)))
+            await socket.send_str("Error" if older else text)
+            line.end(UNAUTHORIZED, "bad token")
+            return
+        line.end_at(claims.expires_at, UNAUTHORIZED, EXPIRED)
+        feed = Feed(self._site.seats.name())
+        session = Session(
+            line,
+            claims,
+            tokens=self._tokens,
+            inbox=self._site.inbox,
+            reads=self._reads,
+            feed=feed,
+            older=older,
+            last_id=0 if isinstance(first, str) else first.last_id or 0,
+        )
+        try:
+            # In this order: a message is published only to those who listen.
+            await self._hub.join(claims.user_id, feed)
+            await self._site.seats.take(claims.user_id, feed.seat)
+            await session.run()
+        except RedisUnavailable:
+            if not older:
+                text = frames.text_of(frames.Error("unavailable", "try again in a moment"))
+                await socket.send_str(text)
+            line.end(TRY_LATER, "try again in a moment")
+        finally:
+            await self._hub.leave(claims.user_id, feed)
+            if not feed.evicted:
+                await self._site.seats.leave(claims.user_id, feed.seat)
+
+    async def _stop(self, web_app: web.Application) -> None:
+        self._stopping = True
+        for line in self._open:
+            line.end(GOING_AWAY, "stopping")
+        if tasks := [line.task for line in self._open if line.task is not None]:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS + 1)

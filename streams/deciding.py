@@ -1,0 +1,264 @@
+"""A partition's task at work: each record decided alone, then jobs before state before offsets.
+
+The order of acknowledgement is what loses nothing: first jobs, skips and dead letters, then the
+tables' changes, and only then is a batch let go. The other way round a kill between the two would
+leave "greeted" in the table and no greeting on the outbox.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+from agents.held import release
+from streams import timetable, walking
+from streams.clock import AHEAD, tick_of
+from streams.dead_letters import dead_letter
+from streams.decisions import Agent, Arrival, Decision
+from streams.errors import InvalidRecord
+from streams.events import now_utc
+from streams.jobs import Erase
+from streams.outgoing import Outgoing
+from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route, timestamp
+from streams.settings import Settings
+from streams.state import State
+from streams.topics import CLOCK, MIB
+from streams.transport import Batch
+from streams.walking import open_walk
+from streams.work import Work, routed
+from tables.counts import Outcome
+from tables.partition import Tables
+
+logger = logging.getLogger(__name__)
+
+# Flushed before a batch's changes could outgrow one record batch of the changelog (4 MiB).
+FLUSH_AT: Final = MIB
+# One slice of other work between two batches: so long may an event wait behind a campaign.
+SLICE: Final = 0.02
+RELEASED: Final = 500
+# A tick that changes nothing else is written this often, so that a restart looks back no further.
+TICK_KEPT: Final = timedelta(minutes=1)
+
+
+class Deciding:
+    """Decides the records of a worker's partitions over their tables."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        agents: Sequence[Agent],
+        state: State,
+        outgoing: Outgoing,
+        bulk_lag: Callable[[int], int],
+        wall: Callable[[], datetime] = now_utc,
+    ) -> None:
+        self._settings = settings
+        self._agents = {agent.topic.name: agent for agent in agents}
+        self._state = state
+        self._outgoing = outgoing
+        self._bulk_lag = bulk_lag
+        self._wall = wall
+        self._timetables: dict[int, timetable.Timetable] = {}
+
+    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+        """Decide the records of a batch; return when Kafka has all that follows from them."""
+        partition = batch.tp.partition
+        tables = self._state.tables(partition)
+        work = Work(partition)
+        work.since = timestamp(records[0]).timestamp()
+        applied = tables.counts.book.applied.get(batch.tp.topic, 0)
+        for record in records:
+            if record.offset < applied:
+                # Its changes are in the tables and its jobs were acknowledged before them.
+                continue
+            self._take(record, tables, work)
+            if work.size + tables.size > FLUSH_AT:
+                await self._flush(tables, work)
+        await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
+
+    async def step(self, key: Hashable) -> bool:
+        """Release jobs that are due and take an open walk on by a slice; True if more waits."""
+        assert isinstance(key, int)
+        if key not in self._state.partitions_held:
+            return False
+        tables = self._state.tables(key)
+        now = self._now(tables)
+        if now is None:
+            return False
+        work = Work(key)
+        ends = monotonic() + SLICE
+        due = tables.deferred.due(now, RELEASED)
+        for job_id in due:
+            self._release(job_id, tables, work, now)
+            if work.size > FLUSH_AT or monotonic() > ends:
+                break
+        walked = False
+        if not due:
+            busy = self._bulk_lag(key) > walking.BULK_LAG
+            walked = walking.advance(tables, work, self._settings, self._agents, now, ends, busy)
+        if work.outputs or walked:
+            await self._flush(tables, work)
+        return bool(due) or walked
+
+    # -- one record
+
+    def _take(self, record: ConsumerRecord, tables: Tables, work: Work) -> None:
+        at = timestamp(record)
+        now = self._now(tables) or at
+        mark = len(work.outputs), work.size
+        try:
+            if record.topic == CLOCK.name:
+                outcome = self._tick(record, tables, at)
+            else:
+                outcome = self._decide(record, tables, work, at, now)
+            tables.keep()
+        except Exception as error:
+            tables.undo()
+            del work.outputs[mark[0] :]
+            work.size = mark[1]
+            if not isinstance(error, INPUT_ERRORS):
+                logger.exception("a decision about %s raised", _place(record))
+            work.emit([dead_letter(record, error, now, _identity(record))])
+            outcome = "dead"
+        work.ended(record, outcome)
+
+    def _decide(
+        self, record: ConsumerRecord, tables: Tables, work: Work, at: datetime, now: datetime
+    ) -> Outcome:
+        agent = self._agents[record.topic]
+        routed_to = route(record, agent, self._settings.partitions)
+        if routed_to.forward:
+            work.emit(routed_to.forward)
+            return "forwarded"
+        arrival = Arrival(
+            cause=routed_to.cause,
+            at=at,
+            now=now,
+            identity=routed_to.identity,
+            partition=record.partition,
+            settings=self._settings,
+        )
+        if routed_to.everyone:
+            return open_walk(record, routed_to, tables, arrival)
+        if routed_to.here:
+            assert agent.partition is not None
+            decisions = list(agent.partition(routed_to.event, routed_to.key, tables, arrival))
+        else:
+            found = self._people(agent, routed_to, tables, arrival)
+            if found is None:
+                return "duplicate"
+            decisions = found
+        self._emit(decisions, work)
+        return "decided" if decisions else "applied"
+
+    def _people(
+        self, agent: Agent, routed_to: Routed, tables: Tables, arrival: Arrival
+    ) -> list[Decision] | None:
+        """Decide for each person named; None if each of them had this very event before."""
+        assert agent.person is not None
+        topic, identity = agent.topic.name, routed_to.identity
+        decisions: list[Decision] = []
+        repeated = 0
+        for person in routed_to.people:
+            if routed_to.deduplicate:
+                if tables.seen.has(topic, person, identity, arrival.now):
+                    repeated += 1
+                    continue
+                tables.seen.add(topic, person, identity, arrival.now)
+            if routed_to.event is None:
+                tables.forget(person)
+                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
+                continue
+            user = tables.users.of(person)
+            decisions.extend(agent.person(routed_to.event, user, tables, arrival))
+        return None if repeated and repeated == len(routed_to.people) else decisions
+
+    def _emit(self, decisions: list[Decision], work: Work) -> None:
+        for decision in decisions:
+            outputs = routed(decision, work.partition)
+            for output in outputs:
+                self._outgoing.check(output)
+            work.emit(outputs)
+        for decision in decisions:
+            work.count(decision)
+
+    # -- time
+
+    def _tick(self, record: ConsumerRecord, tables: Tables, at: datetime) -> Outcome:
+        tick = tick_of(record.value)
+        ahead = self._wall() + AHEAD
+        if self._settings.clock == "wall" and tick > ahead:
+            raise InvalidRecord(f"a tick of {tick.isoformat()} is over 60 s ahead of the clock")
+        book = tables.counts.book
+        before = book.tick if book.tick is not None else book.since
+        if before is None or tick.timestamp() > before or book.tick is None:
+            self._pass(record.partition, tables, before, tick)
+        return "applied"
+
+    def _pass(
+        self, partition: int, tables: Tables, before: float | None, tick: datetime
+    ) -> None:
+        """Let time go on to that tick, and open a walk for all that came due on the way."""
+        known = self._timetables.get(partition)
+        if known is None or known.tables is not tables:
+            known = self._timetables[partition] = timetable.Timetable(tables, self._settings)
+        start = tick if before is None else datetime.fromtimestamp(before, UTC)
+        for firing in known.due(start, tick):
+            walking.open_firing(firing, tables, partition)
+        tables.seen.expire(tick, RELEASED)
+        walking.expire(tables, tick)
+        tables.counts[""] = tables.counts.book.at_tick(tick.timestamp())
+
+    def _release(self, job_id: str, tables: Tables, work: Work, now: datetime) -> None:
+        row = tables.deferred.get(job_id)
+        if row is None:
+            return
+        arrival = Arrival(
+            cause=row.job.cause,
+            at=now,
+            now=now,
+            identity=job_id,
+            partition=work.partition,
+            settings=self._settings,
+        )
+        for decision in release(row.job, tables.users.of(row.job.user_id), tables, arrival):
+            work.emit(routed(decision, work.partition))
+        tables.keep()
+
+    def _now(self, tables: Tables) -> datetime | None:
+        tick = tables.counts.book.tick
+        return None if tick is None else datetime.fromtimestamp(tick, UTC)
+
+    # -- the order of acknowledgement
+
+    async def _flush(self, tables: Tables, work: Work, *, lazily: bool = False) -> None:
+        """Send, wait, write the tables' changes, wait, and make them the tables' own."""
+        if work.outputs:
+            await self._outgoing.send(work.outputs)
+        book = tables.counts.book
+        idle = lazily and not work.outputs and not tables.changed_beside("counts")
+        tables.counts[""] = work.booked(book)
+        tables.keep()
+        # Time that changes nothing else is kept in memory alone: a restart counts it again.
+        if not idle or tables.counts.is_old(TICK_KEPT):
+            rows = list(tables.changelog())
+            offset = await self._outgoing.send_whole(self._state.changelog, work.partition, rows)
+            self._state.written(work.partition, offset + len(rows) - 1)
+            tables.counts.written()
+        tables.merge()
+
+
+def _place(record: ConsumerRecord) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _identity(record: ConsumerRecord) -> str:
+    for name, value in record.headers:
+        if name == ORIGIN and value:
+            return bytes(value).decode(errors="replace")
+    return _place(record)

@@ -1,0 +1,78 @@
+"""Topics are declared at start: created where they are missing, held against ours where they are not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.errors import SettingsError
+from streams.settings import Settings
+from streams.topics import TOPICS, Topic
+
+logger = logging.getLogger(__name__)
+
+# Doubled from a quarter of a second: quick beside a broker that just starts, quiet beside one away.
+FIRST_WAIT: Final = 0.25
+LONGEST_WAIT: Final = 5.0
+
+
+def bootstrap(settings: Settings) -> list[str]:
+    """Return the brokers' addresses as host:port."""
+    _, _, rest = settings.broker.partition("://")
+    return [address for address in rest.rstrip("/").split(";") if address]
+
+
+async def declare(settings: Settings, topics: Iterable[Topic] = tuple(TOPICS.values())) -> None:
+    """Wait for the broker and declare the topics.
+
+    Raises SettingsError where a topic has another number of partitions than CINEMA_PARTITIONS.
+    """
+    admin = await _connected(settings)
+    try:
+        for topic in topics:
+            await _create(admin, topic, settings)
+        await _compare(admin, topics, settings)
+    finally:
+        await admin.close()
+
+
+async def _connected(settings: Settings) -> AIOKafkaAdminClient:
+    wait = FIRST_WAIT
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(settings), client_id="cinema")
+        try:
+            await admin.start()
+            return admin
+        except (KafkaConnectionError, KafkaError, OSError) as error:
+            await admin.close()
+            logger.warning("waiting for the broker at %s: %s", settings.broker, error)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) -> None:
+    new = NewTopic(
+        topic.name, settings.partitions, settings.replication, topic_configs=topic.config
+    )
+    answer = await admin.create_topics([new])
+    for _, code, *_ in answer.topic_errors:
+        if code and code != TopicAlreadyExistsError.errno:
+            raise for_code(code)(f"topic {topic.name} could not be created")
+
+
+async def _compare(
+    admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings
+) -> None:
+    names = [topic.name for topic in topics]
+    for found in await admin.describe_topics(names):
+        partitions = len(found["partitions"])
+        if not found["error_code"] and partitions != settings.partitions:
+            raise SettingsError(
+                f"topic {found['topic']} has {partitions} partitions, but CINEMA_PARTITIONS="
+                f"{settings.partitions}: set it to {partitions}"
+            )

@@ -1,0 +1,152 @@
+"""What both Faust apps share: how they are set, declared and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import faust
+from faust.types.tuples import TP
+
+from streams.declaring import bootstrap, declare
+from streams.settings import Settings
+from streams.topics import OUTPUT_LIMIT, Topic
+from streams.transport import Batch, BatchSchema, Transport
+
+logger = logging.getLogger(__name__)
+
+# Noticed within six seconds that a worker is gone; its heartbeats come once a second.
+SESSION: Final = 6.0
+HEARTBEAT: Final = 1.0
+# Longer than any batch: 30 s for the acknowledgements of each of its two waits, and some.
+POLL_INTERVAL: Final = 120.0
+# What is processed but not committed is read again after a kill: the shorter, the less.
+COMMIT_INTERVAL: Final = 0.5
+REQUEST_TIMEOUT: Final = 30.0
+# Larger than all that can be outstanding at once: two batches a partition.
+QUEUE: Final = 100_000
+
+
+class CinemaApp(faust.App):  # type: ignore[misc]
+    """A Faust app on the batch transport, with Faust's own pages off."""
+
+    def __init__(self, name: str, settings: Settings, port: int, **options: Any) -> None:
+        self.cinema = settings
+        host = settings.web_bind
+        if host in ("0.0.0.0", "::"):
+            host = socket.gethostname()
+        super().__init__(
+            name,
+            broker=settings.broker,
+            datadir=settings.data_dir,
+            store="memory://",
+            topic_partitions=settings.partitions,
+            topic_replication_factor=settings.replication,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            broker_session_timeout=SESSION,
+            broker_heartbeat_interval=HEARTBEAT,
+            broker_rebalance_timeout=SESSION,
+            broker_max_poll_interval=POLL_INTERVAL,
+            broker_max_poll_records=1000,
+            broker_commit_interval=COMMIT_INTERVAL,
+            broker_request_timeout=REQUEST_TIMEOUT,
+            consumer_max_fetch_size=2 * OUTPUT_LIMIT,
+            producer_acks=-1,
+            producer_linger=0,
+            producer_max_batch_size=OUTPUT_LIMIT,
+            producer_max_request_size=2 * OUTPUT_LIMIT,
+            producer_request_timeout=REQUEST_TIMEOUT,
+            stream_buffer_maxsize=QUEUE,
+            stream_wait_empty=True,
+            web_host=host,
+            web_port=port,
+            web_bind=settings.web_bind,
+            canonical_url=f"http://{host}:{port}",
+            web_router_enabled=False,
+            web_tables_enabled=False,
+            web_stats_enabled=False,
+            web_graph_enabled=False,
+            worker_redirect_stdouts=False,
+            **options,
+        )
+        if settings.broker.startswith("kafka://"):
+            self.transport = Transport(self.conf.broker, self)
+
+    async def on_first_start(self) -> None:
+        """Wait for the broker and declare the topics before anything is consumed."""
+        await declare(self.cinema)
+        # Faust makes the last folder of the path alone.
+        self.conf.datadir.mkdir(parents=True, exist_ok=True)
+        await super().on_first_start()
+
+    def take(self, topic: Topic, accept: Callable[[Batch], None]) -> None:
+        """Make the Faust agent of a topic: it hands its batches over and goes on."""
+        source = self.topic(
+            topic.name, schema=BatchSchema(), partitions=self.cinema.partitions, allow_empty=True
+        )
+
+        async def hand_over(batches: AsyncIterable[Batch]) -> None:
+            async for batch in batches:
+                accept(batch)
+
+        self.agent(source, name=f"{self.conf.id}.{topic.name}")(hand_over)
+
+    def owned(self, topic: Topic) -> list[int]:
+        """Return the partitions of a topic that this worker has."""
+        return sorted(tp.partition for tp in self.consumer.assignment() if tp.topic == topic.name)
+
+    def recovered(self) -> bool:
+        """Tell whether all tables of this worker are complete and its streams run."""
+        return bool(
+            self.tables.recovery.completed.is_set()
+            and not self.rebalancing
+            and not self.in_recovery
+            and not self.should_stop
+        )
+
+    async def broker_answers(self) -> bool:
+        """Tell whether a broker can be reached now."""
+        return await _reachable(bootstrap(self.cinema))
+
+    def owner(self, changelog: str, partition: int) -> str | None:
+        """Return the base URL of the worker that has that partition of a table, if one has."""
+        for url, topics in self.assignor.tables_metadata().items():
+            if partition in topics.get(changelog, ()):
+                return str(url).rstrip("/")
+        return None
+
+    def lag(self, processed: dict[TP, int]) -> dict[TP, int]:
+        """Return the records that wait, by partition."""
+        found = {}
+        for tp in self.consumer.assignment():
+            tp = TP(tp.topic, tp.partition)
+            end = self.consumer.highwater(tp)
+            if tp in processed and end is not None:
+                found[tp] = max(end - processed[tp], 0)
+        return found
+
+
+async def _reachable(addresses: Sequence[str]) -> bool:
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            async with asyncio.timeout(1.0):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, TimeoutError, ValueError):
+            continue
+        writer.close()
+        return True
+    return False
+
+
+async def answers(probe: Callable[[], Awaitable[Any]]) -> bool:
+    """Tell whether a probe ends without an error."""
+    try:
+        await probe()
+    except Exception:
+        return False
+    return True

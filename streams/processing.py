@@ -1,0 +1,107 @@
+"""One task a partition number (or topic and partition) that takes batches in turn, to the end.
+
+This is the boundary between Kafka and what is decided. A Faust agent hands its batch over and goes
+on; the task asks which records are new, has them processed with every acknowledgement awaited, and
+only then lets the offset go. While one task waits for Kafka, another decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Final
+
+import faust
+from aiokafka import ConsumerRecord
+
+from streams.outgoing import give_up
+from streams.transport import Batch, Consumer
+
+logger = logging.getLogger(__name__)
+
+#: Processes records that are new and returns when all that follows is acknowledged.
+Process = Callable[[Batch, Sequence[ConsumerRecord]], Awaitable[None]]
+#: Does one step of other work of that task; True if there is more to do at once.
+Step = Callable[[Hashable], Awaitable[bool]]
+
+STEP: Final = None
+
+
+class Processing:
+    """The tasks of an app. `key` says which task a batch belongs to; `step` is work between them."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        key: Callable[[Batch], Hashable],
+        process: Process,
+        step: Step | None = None,
+        fatal: Callable[[str], None] = give_up,
+    ) -> None:
+        self._app = app
+        self._key = key
+        self._process = process
+        self._step = step
+        self._fatal = fatal
+        self._queues: dict[Hashable, asyncio.Queue[Batch | None]] = {}
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+
+    @property
+    def _consumer(self) -> Consumer:
+        consumer = self._app.consumer
+        assert isinstance(consumer, Consumer)
+        return consumer
+
+    def accept(self, batch: Batch) -> None:
+        """Take a batch from a Faust agent; its task comes to it in turn."""
+        key = self._key(batch)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = asyncio.Queue()
+            task = asyncio.get_running_loop().create_task(self._run(key, queue))
+            task.add_done_callback(self._ended)
+            self._tasks[key] = task
+        queue.put_nowait(batch)
+
+    async def stop(self) -> None:
+        """End the tasks; what is in flight is done again by whoever owns it next."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, key: Hashable, queue: asyncio.Queue[Batch | None]) -> None:
+        stepping = False
+        while True:
+            batch = await queue.get()
+            consumer = self._consumer
+            with consumer.busy():
+                if batch is not STEP:
+                    await self._take(consumer, batch)
+                    more = self._step is not None
+                else:
+                    stepping = False
+                    more = await self._advance(consumer, key)
+            if more and not stepping:
+                # At the back of the line: batches that wait come first.
+                stepping = True
+                queue.put_nowait(STEP)
+
+    async def _take(self, consumer: Consumer, batch: Batch) -> None:
+        records = await consumer.fresh(batch)
+        if not records:
+            consumer.done(batch)
+            return
+        await self._process(batch, records)
+        consumer.done(batch, records[-1].offset + 1)
+
+    async def _advance(self, consumer: Consumer, key: Hashable) -> bool:
+        if self._step is None or not consumer.flow_active or self._app.should_stop:
+            return False
+        return await self._step(key)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # A task that raised would leave its partitions standing still without a word.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("a partition's task ended", exc_info=error)
+            self._fatal(f"a partition's task raised {type(error).__name__}")

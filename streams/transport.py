@@ -1,0 +1,351 @@
+"""A Kafka transport for Faust whose unit is the batch and whose commits follow what was processed.
+
+Faust hands records over one by one and commits what was acknowledged; both lose records when a
+worker is killed or partitions move (docs/architecture.md has the figures). Here one stream item is
+up to `MAX_BATCH` consecutive records of one partition, and the offset that is committed is
+`processed`, moved by the boundary alone (streams/processing.py).
+
+The rule that loses nothing: a batch is taken only if it goes on where `processed` stands. If it
+starts later, `start` (where the partition stood before the fetch) tells a gap that the log itself
+has (compaction, control records) from records that were lost on the way; those are fetched again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import TP, ConsumerMessage
+
+logger = logging.getLogger(__name__)
+
+# Enough to spread the cost of one hand-over (about 300 us) thin, and few enough that a batch is
+# decided in milliseconds, so that a revoke or another topic of the partition never waits long.
+MAX_BATCH: Final = 500
+# One being processed and one waiting: enough to never idle, and no queue of Faust's ever fills.
+MAX_OUTSTANDING: Final = 2
+# How often a fetch looks again at partitions that it left out because they were busy.
+BUSY_POLL: Final = 0.02
+# Seconds a fetch waits for records when no partition is left out.
+IDLE_POLL: Final = 1.0
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one partition, as one item of a stream.
+
+    `start` is where the partition stood before the fetch, None if that is unknown; `epoch` counts
+    the seeks back that had been made by then; `generation` is the consumer group's.
+    """
+
+    tp: TP
+    records: Sequence[ConsumerRecord]
+    start: int | None
+    epoch: int
+    generation: int
+
+
+class BatchSchema(faust.Schema):
+    """A schema that passes a batch through: decoding is the boundary's work."""
+
+    def loads_key(self, app: Any, message: Any, **options: Any) -> None:
+        """Have no key: a batch holds many."""
+
+    def loads_value(self, app: Any, message: Any, **options: Any) -> Any:
+        """Return the batch as it is."""
+        return message.value
+
+
+class _Fetched(dict[Any, Any]):
+    """Records by partition, and where each partition stood before they were fetched."""
+
+    start: dict[TP, int]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that fetches; it alone may look at the positions between two fetches."""
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> _Fetched:
+        positions: dict[TP, int] = {}
+        subscription = consumer._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is not None:
+            for tp in assignment.tps:
+                state = assignment.state_value(tp)
+                if state is not None and state.has_valid_position:
+                    positions[TP(tp.topic, tp.partition)] = state.position
+        fetched = _Fetched(await super()._fetch_records(consumer, *args, **options))
+        fetched.start = positions
+        return fetched
+
+
+class Consumer(driver.Consumer):
+    """Fetches batches, says which of their records are new, and commits what was processed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: The next offset to process, by partition: what is committed.
+        self.processed: dict[TP, int] = {}
+        #: Batches handed over and not yet returned, by partition.
+        self.outstanding: Counter[TP] = Counter()
+        #: Lost ranges that were fetched again.
+        self.refetched = 0
+        #: Records that retention had deleted before they were processed.
+        self.expired = 0
+        self._epoch: defaultdict[TP, int] = defaultdict(int)
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- fetching
+
+    def _fetchable(self) -> set[TP]:
+        active: set[TP] = self._get_active_partitions()
+        return {tp for tp in active if self.outstanding[tp] < MAX_OUTSTANDING}
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        fetchable = self._fetchable()
+        if not fetchable:
+            # Nothing is assigned yet, or every partition is busy.
+            await self.sleep(BUSY_POLL if active else 0.1)
+            return {}, fetchable
+        wait = timeout if len(fetchable) == len(active) else BUSY_POLL
+        return await self._getmany(active_partitions=fetchable, timeout=wait), fetchable
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+        """Fetch once and yield a batch for each run of up to MAX_BATCH records."""
+        epochs = dict(self._epoch)
+        fetched, _ = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        for key, records in fetched.items():
+            tp = TP(key.topic, key.partition)
+            start = fetched.start.get(tp)
+            for index in range(0, len(records), MAX_BATCH):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                part = records[index : index + MAX_BATCH]
+                batch = Batch(tp, part, start, epochs.get(tp, 0), generation)
+                if not self._is_changelog_tp(tp):
+                    self.outstanding[tp] += 1
+                yield tp, self._envelope(batch)
+                start = part[-1].offset + 1
+
+    def _envelope(self, batch: Batch) -> ConsumerMessage:
+        last = batch.records[-1]
+        return ConsumerMessage(
+            batch.tp.topic,
+            batch.tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            batch,
+            None,
+            0,
+            0,
+            batch.tp,
+            generation_id=batch.generation,
+        )
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        # Faust's own loop drops what lies before its read offset, which a record still in flight
+        # moves forward after a seek back, and books gaps: both lose records.
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await self.sleep(0)
+                async for tp, message in self.getmany(timeout=IDLE_POLL):
+                    if self._is_changelog_tp(tp):
+                        read = self._read_offset[tp]
+                        if read is not None and message.offset < read:
+                            continue
+                    await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                    self._read_offset[tp] = message.offset
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def verify_all_partitions_active(self) -> None:
+        """Look for no stalled streams: a busy partition is left out on purpose."""
+
+    # -- what the boundary asks and tells
+
+    async def fresh(self, batch: Batch) -> Sequence[ConsumerRecord]:
+        """Return those records of the batch that are to be processed now, in order.
+
+        None are when the batch belongs to an older assignment, or when records before it were lost
+        on the way; these are then fetched again.
+        """
+        tp = batch.tp
+        if (
+            not self.flow_active
+            or self.app.should_stop
+            or batch.generation != self.app.consumer_generation_id
+            or tp not in self.assignment()
+        ):
+            return ()
+        expected = self.processed.get(tp)
+        first = batch.records[0].offset
+        if expected is None or first == expected:
+            return batch.records
+        if first < expected:
+            return [record for record in batch.records if record.offset >= expected]
+        if batch.start is not None and batch.start <= expected:
+            return batch.records
+        # Dropping by epoch comes last: what the latest seek has brought must not be dropped.
+        if batch.epoch == self._epoch[tp]:
+            await self._refetch(tp, expected)
+        return ()
+
+    async def _refetch(self, tp: TP, expected: int) -> None:
+        """Seek back to what is missing, or past what retention has deleted."""
+        earliest = (await self.earliest_offsets(tp)).get(tp, 0)
+        if earliest > expected:
+            # Without this bound the seek would be answered "out of range" for ever.
+            logger.error(
+                "%s: offsets %d to %d were deleted by retention before they were processed",
+                tp,
+                expected,
+                earliest - 1,
+            )
+            self.expired += earliest - expected
+            self.processed[tp] = expected = earliest
+        self.refetched += 1
+        logger.warning("%s: records from offset %d were lost on the way: again", tp, expected)
+        # In the consumer's thread: a plain seek races with the fetch under way there, which then
+        # moves the position forward again.
+        await self.seek_wait({tp: expected})
+        self._epoch[tp] += 1
+
+    def done(self, batch: Batch, processed: int | None = None) -> None:
+        """Take a batch back; `processed` is the offset that may be committed now."""
+        if self.outstanding[batch.tp] > 0:
+            self.outstanding[batch.tp] -= 1
+        if processed is not None and batch.generation == self.app.consumer_generation_id:
+            self.processed[batch.tp] = processed
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches, and slices of other work, are being processed now."""
+        return self._busy
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Hold off a revoke, a commit at its end and a stop while a batch is in flight."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    # -- committing
+
+    async def wait_empty(self) -> None:
+        """Wait for the batches in flight, not for those that wait, and commit."""
+        if self._busy:
+            limit = self.app.conf.broker_rebalance_timeout
+            try:
+                await asyncio.wait_for(self._idle.wait(), limit)
+            except TimeoutError:
+                logger.warning("a batch was still in flight after %s s: left to its owner", limit)
+        await self.commit_and_end_transactions()
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets, to the beginning where there are none."""
+        await super().perform_seek()
+        self.outstanding.clear()
+        self.processed.clear()
+        for tp, offset in self._committed_offset.items():
+            if offset is not None and offset >= 0:
+                self.processed[tp] = offset
+        # Else a batch that is dropped before the first commit would never be missed.
+        new = [
+            tp
+            for tp in self.assignment()
+            if tp not in self.processed and not self._is_changelog_tp(tp)
+        ]
+        if new:
+            for key, offset in (await self.earliest_offsets(*new)).items():
+                self.processed[TP(key.topic, key.partition)] = offset
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self.processed))
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        if not self.processed:
+            # Perhaps not even started: there is no assignment to ask for.
+            return {}
+        assignment = self.assignment()
+        return {
+            tp: self.processed[tp]
+            for tp in tps
+            if tp in assignment and self.processed[tp] > (self._committed_offset[tp] or 0)
+        }
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        # Everything before `processed` is acknowledged: there is nothing to flush first.
+        committed: bool = await self._commit(offsets)
+        if committed:
+            self._committed_offset.update(offsets)
+        return committed
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Book no gaps: `fresh` knows them."""
+
+
+class Producer(driver.Producer):
+    """A producer whose retries cannot write a record twice or out of order (KIP-98)."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with batches, and consumers beside the group."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+    def reader(self, group: str | None = None) -> AIOKafkaConsumer:
+        """Return a consumer that joins no group, for a topic that every worker reads whole.
+
+        With `group` it can be asked what that group has committed.
+        """
+        return AIOKafkaConsumer(
+            bootstrap_servers=driver.server_list(self.url, self.default_port),
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+
+    async def end_offsets(
+        self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        """Return the offset after the last record of each partition."""
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
+        return ends

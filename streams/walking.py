@@ -1,0 +1,200 @@
+"""Walks: what a trigger, an episode or a campaign says to many, a slice at a time.
+
+A walk is a row with a cursor, so a kill goes on where the last slice was written; nobody is reached
+twice or left out. Open walks take turns.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from time import monotonic
+from typing import Any, Final
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from agents.campaigns import fire, firing_cause
+from streams import kinds, topics
+from streams.decisions import Agent, Arrival, Decision, skip
+from streams.routing import Routed
+from streams.settings import Settings
+from streams.timetable import Firing
+from streams.topics import DECODERS, MIB
+from streams.work import Work, routed
+from tables.counts import Outcome
+from tables.partition import Tables
+from tables.users import UserRow
+from tables.walks import WalkRow
+
+logger = logging.getLogger(__name__)
+
+# Users a slice looks at: the changelog's record batch of a slice stays well under its limit.
+CHUNK: Final = 500
+# A walk waits while its partition's bulk lane is this far behind, so that campaigns share fairly
+# and one that expires meanwhile stops early.
+BULK_LAG: Final = 5_000
+# Rows are kept as long as identities are: the same trigger again does nothing.
+KEPT: Final = timedelta(days=7)
+
+CAMPAIGNS: Final = topics.CAMPAIGNS.name
+URGENT_TOPICS: Final = frozenset({topics.REGISTRATION.name})
+
+
+def open_walk(
+    record: ConsumerRecord, routed_to: Routed, tables: Tables, arrival: Arrival
+) -> Outcome:
+    """Open the walk of a trigger, unless the same one was opened before."""
+    walk_id = f"{record.topic}/{routed_to.identity}"
+    if walk_id in tables.walks:
+        return "duplicate"
+    tables.walks[walk_id] = WalkRow(
+        topic=record.topic,
+        event=msgspec.Raw(record.value),
+        cause=arrival.cause,
+        identity=arrival.identity,
+        as_of=arrival.now,
+    )
+    return "decided"
+
+
+def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
+    """Open the walk of a campaign's occurrence through the users of one zone."""
+    name = str(firing.campaign.campaign_id)
+    walk_id = f"{CAMPAIGNS}/{name}@{firing.local}@{firing.zone}"
+    if walk_id in tables.walks:
+        return
+    cause = firing_cause(name, firing.local, partition)
+    tables.walks[walk_id] = WalkRow(
+        topic=CAMPAIGNS,
+        event=msgspec.Raw(msgspec.json.encode(firing.campaign)),
+        cause=cause,
+        identity=f"{name}@{firing.local}",
+        as_of=firing.instant,
+        zone=firing.zone,
+        occurrence=firing.local,
+        due=firing.instant,
+        late=firing.late,
+    )
+
+
+def expire(tables: Tables, now: datetime) -> None:
+    """Forget walks that ended seven days ago."""
+    for walk_id in tables.walks.ended_before(now - KEPT):
+        del tables.walks[walk_id]
+
+
+def advance(
+    tables: Tables,
+    work: Work,
+    settings: Settings,
+    agents: Mapping[str, Agent],
+    now: datetime,
+    ends: float,
+    busy: bool,
+) -> bool:
+    """Take the walk whose turn it is on by a slice; False if none is open or may go on."""
+    walk_id = _turn(tables, busy)
+    row = tables.walks.get(walk_id) if walk_id is not None else None
+    if walk_id is None or row is None:
+        return False
+    arrival = Arrival(
+        cause=row.cause,
+        at=row.due or row.as_of,
+        now=now,
+        identity=row.identity,
+        partition=work.partition,
+        settings=settings,
+    )
+    event = DECODERS[row.topic](row.event)
+    everyone = tables.users.known if row.zone is None else tables.users.by_zone.get(row.zone, [])
+    after = everyone.bisect_right(row.cursor) if everyone and row.cursor else 0
+    chunk = list(islice(everyone.islice(after), CHUNK)) if everyone else []
+    cursor = row.cursor
+    ended = len(chunk) < CHUNK
+    for number, user_id in enumerate(chunk, 1):
+        _visit(user_id, row, event, agents, tables, work, arrival)
+        cursor = user_id
+        if monotonic() > ends or work.size + tables.size > MIB:
+            ended = ended and number == len(chunk)
+            break
+    tables.walks[walk_id] = msgspec.structs.replace(
+        row, cursor=cursor, done_at=now if ended else None
+    )
+    tables.keep()
+    return True
+
+
+def _turn(tables: Tables, busy: bool) -> str | None:
+    for _ in range(len(tables.walks.open)):
+        walk_id = tables.walks.next()
+        row = tables.walks.get(walk_id or "")
+        if row is not None and not (busy and _is_bulk(row)):
+            return walk_id
+    return None
+
+
+def _is_bulk(row: WalkRow) -> bool:
+    if row.topic != CAMPAIGNS:
+        return row.topic not in URGENT_TOPICS
+    kind = DECODERS[CAMPAIGNS](row.event).kind
+    return kinds.KINDS[kind].lane == kinds.BULK
+
+
+def _visit(
+    user_id: str,
+    row: WalkRow,
+    event: Any,
+    agents: Mapping[str, Agent],
+    tables: Tables,
+    work: Work,
+    arrival: Arrival,
+) -> None:
+    """Decide for one person; what raises for one is said of that one, and the walk goes on."""
+    user = tables.users.get(user_id)
+    if user is None or user.known_since is None or user.known_since > row.as_of:
+        return
+    try:
+        decisions = list(_decisions(row, event, user, agents, tables, arrival))
+        outputs = [output for decision in decisions for output in routed(decision, work.partition)]
+        tables.keep()
+    except Exception as error:
+        tables.undo()
+        logger.exception("a walk's decision raised (%s)", row.identity)
+        kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
+        decisions = [skip(user_id, kind, f"error: {type(error).__name__}", arrival)]
+        outputs = [output for one in decisions for output in routed(one, work.partition)]
+    work.emit(outputs)
+    for decision in decisions:
+        work.count(decision)
+
+
+def _decisions(
+    row: WalkRow,
+    event: Any,
+    user: UserRow,
+    agents: Mapping[str, Agent],
+    tables: Tables,
+    arrival: Arrival,
+) -> Iterator[Decision]:
+    if row.topic == CAMPAIGNS:
+        assert row.occurrence is not None and row.due is not None
+        if row.late:
+            reason = f"the campaign came after its time in {row.zone}"
+            yield skip(user.user_id, kinds.KINDS[event.kind], reason, arrival)
+            return
+        yield from fire(event, user, row.occurrence, row.due, tables, arrival)
+        return
+    decide = agents[row.topic].person
+    assert decide is not None
+    yield from decide(event, user, tables, arrival)
+
+
+KIND_OF: Final = {
+    topics.REGISTRATION.name: kinds.WELCOME,
+    topics.EPISODES.name: kinds.EPISODE,
+    topics.WEEKLY_REMINDER.name: kinds.WEEKLY_REMINDER,
+    topics.MONTHLY_STATISTIC.name: kinds.MONTHLY_STATISTIC,
+}

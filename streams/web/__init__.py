@@ -1,0 +1,33 @@
+"""The streams worker's addresses: intake, statistics, campaigns, login, health.
+
+Plain aiohttp handlers, mounted on Faust's own web app. May import `streams` alone; `sender.web`
+uses its answers, guard, pages and health.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from streams.web.answers import errors, secure
+from streams.web.guard import Guard
+from streams.web.health import Health, measured
+from streams.web.intake import BODY_LIMIT, Intake
+from streams.web.operators import Operators, login_link
+from streams.web.pages import Pages
+from streams.web.site import Site
+from streams.web.users import Users
+
+__all__ = ["BODY_LIMIT", "Site", "login_link", "mount"]
+
+
+def mount(web_app: web.Application, site: Site) -> None:
+    """Add the handlers; the application wants `client_max_size=BODY_LIMIT`."""
+    guard = Guard(site.settings)
+    pages = Pages(site.settings.default_locale)
+    web_app.middlewares.extend((measured(site.metrics), errors))
+    web_app.on_response_prepare.append(secure)
+    Health(site.waiting, site.metrics).mount(web_app)
+    Intake(site, guard).mount(web_app)
+    Users(site, guard).mount(web_app)
+    Operators(site, guard, pages).mount(web_app)
+    pages.mount(web_app)

@@ -1,0 +1,122 @@
+"""Who may ask for what: API keys with scopes, a person's own token, an operator's cookie."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Final
+
+from aiohttp import web
+
+from streams import links
+from streams.errors import InvalidLink, NotAllowed
+from streams.keys import Keys, Scope
+from streams.settings import Settings
+from streams.tokens import Tokens
+from streams.web.answers import problem, unauthorized
+
+# One hour: a shift at a screen, not a way in for a stolen laptop (CONTRACT, "HTTP").
+SESSION: Final = timedelta(hours=1)
+#: The purpose that a cookie's token is signed for (see streams/links.py).
+PURPOSE: Final = "session"
+COOKIE: Final = "cinema_session"
+#: What a proxy adds for the peer behind it; a request with one of them is not from loopback.
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+
+
+class Guard:
+    """Answers who is asking. Every method returns None for yes and the refusal for no."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the keys and secrets; raises SettingsError for a wrong one."""
+        self.keys = Keys(settings.api_keys)
+        self.tokens = Tokens(settings)
+        self._loopback = settings.intake_loopback
+        self._secure = settings.public_url.startswith("https://")
+        self._links = links.Tokens(settings.link_secret)
+
+    def intake(self, request: web.Request) -> web.Response | None:
+        """Let those with a key of scope intake post, and loopback peers where that is set."""
+        if "Authorization" not in request.headers and self._loopback and from_loopback(request):
+            return None
+        return self._key(request, "intake")
+
+    def reader(self, request: web.Request) -> web.Response | None:
+        """Let those with a key of scope read in, or with the cookie that stands for one."""
+        if "Authorization" not in request.headers and self.has_session(request):
+            return None
+        return self._key(request, "read")
+
+    def person(self, request: web.Request, user_id: str) -> web.Response | None:
+        """Let readers in, and the person with a token of their own."""
+        bearer = _bearer(request)
+        # A JWT has two dots (RFC 7515, 7.1); a key may have them too, so keys come first.
+        if bearer is None or self.keys.scopes(bearer) or bearer.count(".") != 2:
+            return self.reader(request)
+        try:
+            claims = self.tokens.verify(bearer)
+        except NotAllowed as error:
+            return unauthorized(str(error))
+        if claims.user_id != user_id:
+            return problem(403, "the token is another person's")
+        return None
+
+    def login(self, key: str | None, link: str | None) -> bool:
+        """Tell whether that key or login link opens a session."""
+        if key:
+            return "read" in self.keys.scopes(key)
+        return bool(link) and self.opens(link or "")
+
+    def opens(self, link: str) -> bool:
+        """Tell whether a login link's token is ours and not older than an hour."""
+        return self._signed(links.LOGIN, link)
+
+    def start_session(self, response: web.StreamResponse) -> None:
+        """Set the cookie that stands for a key of scope read for an hour."""
+        response.set_cookie(
+            COOKIE,
+            self._links.sign(PURPOSE, "read"),
+            max_age=int(SESSION.total_seconds()),
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+            path="/",
+        )
+
+    def has_session(self, request: web.Request) -> bool:
+        """Tell whether the request carries a cookie of ours, signed within the hour."""
+        return self._signed(PURPOSE, request.cookies.get(COOKIE, ""))
+
+    def _signed(self, purpose: str, token: str) -> bool:
+        try:
+            self._links.open(purpose, token, SESSION)
+        except InvalidLink:
+            return False
+        return True
+
+    def _key(self, request: web.Request, scope: Scope) -> web.Response | None:
+        bearer = _bearer(request)
+        scopes = self.keys.scopes(bearer) if bearer else frozenset()
+        if not scopes:
+            return unauthorized("wants `Authorization: Bearer KEY` with a key we know", 40101)
+        if scope not in scopes:
+            return problem(403, f"the key lacks the scope {scope}", 40301)
+        return None
+
+
+def from_loopback(request: web.Request) -> bool:
+    """Tell whether a program on this machine is asking: no proxy's client, no browser's page."""
+    if any(name in request.headers for name in (*FORWARDED, "Origin")):
+        return False
+    try:
+        peer = ip_address((request.remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(peer, "ipv4_mapped", None)
+    return bool((mapped or peer).is_loopback)
+
+
+def _bearer(request: web.Request) -> str | None:
+    """Return the credentials of `Authorization: Bearer …`."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" and credentials.strip() else None

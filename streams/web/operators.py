@@ -1,0 +1,72 @@
+"""What operators look at, and how they come in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from streams import links
+from streams.settings import Settings
+from streams.web.answers import answer, form
+from streams.web.guard import Guard
+from streams.web.pages import Pages
+from streams.web.site import Site
+
+# Where a login leads: the overview.
+HOME: Final = "/campaigns"
+
+
+class Operators:
+    """`/login` and `/campaigns`."""
+
+    def __init__(self, site: Site, guard: Guard, pages: Pages) -> None:
+        """Take what the handlers need."""
+        self._site = site
+        self._guard = guard
+        self._pages = pages
+
+    def mount(self, web_app: web.Application) -> None:
+        """Serve them."""
+        web_app.router.add_get("/login", self.ask)
+        web_app.router.add_post("/login", self.login)
+        web_app.router.add_get("/campaigns", self.campaigns)
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """Show the form; with a login link it holds the link's token and needs no key."""
+        link = request.query.get("link", "")
+        stale = bool(link) and not self._guard.opens(link)
+        return self._pages.page(
+            request, "login", link="" if stale else link, stale=stale, wrong=False
+        )
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Give the cookie for a key of scope read or a login link, and lead on."""
+        fields = await form(request)
+        key, link = fields.get("key"), fields.get("link")
+        if not self._guard.login(
+            key if isinstance(key, str) else None, link if isinstance(link, str) else None
+        ):
+            return self._pages.page(
+                request, "login", status=401, link="", stale=bool(link), wrong=bool(key)
+            )
+        response = web.Response(status=303, headers={"Location": HOME})
+        self._guard.start_session(response)
+        return response
+
+    async def campaigns(self, request: web.Request) -> web.Response:
+        """List the campaigns, each with its next instants."""
+        if (refusal := self._guard.reader(request)) is not None:
+            return refusal
+        return answer(self._site.campaigns())
+
+
+def login_link(settings: Settings, base: str | None = None) -> str:
+    """Return a link that opens the operators' pages, good for an hour.
+
+    `base` is the streams worker's own URL, by default the one it binds to.
+    """
+    host = "localhost" if settings.web_bind in ("0.0.0.0", "::", "") else settings.web_bind
+    base = base or f"http://{host}:{settings.streams_port}"
+    token = links.Tokens(settings.link_secret).sign(links.LOGIN, "read")
+    return f"{base.rstrip('/')}/login?link={token}"

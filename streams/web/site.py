@@ -1,0 +1,36 @@
+"""What the streams worker's handlers need of the rest of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.metrics import Metrics
+from streams.records import Output
+from streams.settings import Settings
+from streams.web.health import Waiting
+
+#: Sends records in order and returns (partition, offset) of each once Kafka has acknowledged
+#: them; raises BrokerUnavailable within 5 s.
+Produce = Callable[[list[Output]], Awaitable[Sequence[tuple[int, int]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Settings, and callables that app.py gives.
+
+    `statistics(user_id, month)` looks up this worker's tables: the contract's object; raises
+    Recovering while they are not complete. `owner_url(user_id)` is the base URL of the worker
+    that has the user's partition, None where it is this one; raises Recovering while nobody has
+    it. `deliveries` and `campaigns` are what their addresses answer.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    produce: Produce
+    statistics: Callable[[str, str | None], dict[str, Any]]
+    owner_url: Callable[[str], str | None]
+    deliveries: Callable[[str], Awaitable[Sequence[Any]]]
+    campaigns: Callable[[], Sequence[Any]]
+    waiting: Waiting

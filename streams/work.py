@@ -1,0 +1,92 @@
+"""What a partition's task has in hand between two flushes: outputs, and the book it will write."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from streams import kinds, topics
+from streams.decisions import Decision
+from streams.jobs import Delivery, Erase, Job, encode
+from streams.records import Output
+from tables.counts import CountsRow, Outcome
+
+LANES = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX}
+
+
+def routed(decision: Decision, partition: int) -> list[Output]:
+    """Return the records that a decision is: a job on its lane or held, a skip, an erasure."""
+    if isinstance(decision, Job):
+        if decision.not_before is None:
+            topic = LANES[kinds.KINDS[decision.kind].lane]
+            return [Output(topic, decision.user_id, encode(decision), partition)]
+        held = Output(topics.HELD, decision.user_id, encode(decision), partition)
+        return [held, Output(topics.DELIVERIES, decision.user_id, encode(_held(decision)), partition)]
+    topic = topics.DELIVERIES if isinstance(decision, Delivery) else topics.OUTBOX_URGENT
+    return [Output(topic, decision.user_id, encode(decision), partition)]
+
+
+def _held(job: Job) -> Delivery:
+    assert job.not_before is not None
+    return Delivery(
+        job_id=job.job_id,
+        user_id=job.user_id,
+        channel=job.channel,
+        kind=job.kind,
+        status="deferred",
+        reason=f"waits for the delivery window until {job.not_before.isoformat()}",
+        attempt=job.attempt,
+        at=job.created_at,
+        cause=job.cause,
+    )
+
+
+class Work:
+    """Outputs gathered since the last flush, and what they add to the partition's book."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.outputs: list[Output] = []
+        self.size = 0
+        self.applied: dict[str, int] = {}
+        self.since: float | None = None
+        self._records: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._jobs: defaultdict[str, int] = defaultdict(int)
+
+    def emit(self, outputs: list[Output]) -> None:
+        """Take records that are to be sent."""
+        self.outputs.extend(outputs)
+        self.size += sum(len(output.value or b"") for output in outputs)
+
+    def count(self, decision: Decision) -> None:
+        """Count the job id of a decision made for the first time."""
+        if not isinstance(decision, Erase):
+            self._jobs[decision.kind] += 1
+
+    def ended(self, record: ConsumerRecord, outcome: Outcome) -> None:
+        """Book how a record ended, and that it was applied."""
+        self._records[record.topic, outcome] += 1
+        self.applied[record.topic] = record.offset + 1
+
+    def booked(self, book: CountsRow) -> CountsRow:
+        """Return the book with what was gathered, and start anew."""
+        records = {topic: dict(outcomes) for topic, outcomes in book.records.items()}
+        for (topic, outcome), number in self._records.items():
+            outcomes = records.setdefault(topic, {})
+            outcomes[outcome] = outcomes.get(outcome, 0) + number
+        counted = dict(book.jobs)
+        for kind, number in self._jobs.items():
+            counted[kind] = counted.get(kind, 0) + number
+        row = msgspec.structs.replace(
+            book,
+            applied={**book.applied, **self.applied},
+            records=records,
+            jobs=counted,
+            since=self.since if book.since is None else book.since,
+        )
+        self.outputs, self.size, self.applied = [], 0, {}
+        self._records.clear()
+        self._jobs.clear()
+        return row

@@ -1,0 +1,117 @@
+"""A table as decisions see it: its rows, and over them the changes of the batch in hand.
+
+Changes are merged into the rows only after Kafka has acknowledged them, so that memory never runs
+ahead of the log. A decision that raises is undone alone; its neighbours keep their changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final, Generic, TypeVar, cast
+
+import msgspec
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class _Missing(msgspec.Struct):
+    """Stands in the undo log for a key that the batch had not changed before."""
+
+
+MISSING: Final = _Missing()
+
+
+class View(Generic[R]):
+    """One table of one partition: key to row."""
+
+    name: ClassVar[str]
+    row: ClassVar[type[msgspec.Struct]]
+
+    def __init__(self) -> None:
+        self.rows: dict[str, R] = {}
+        self.changes: dict[str, R | None] = {}
+        # What each key was before the decision in hand.
+        self._undo: dict[str, R | _Missing | None] = {}
+        self._written: dict[str, bytes | None] = {}
+        #: Bytes of JSON that the batch's changes will take in the changelog.
+        self.size = 0
+        self._decode = msgspec.json.Decoder(self.row).decode
+
+    # -- what decisions use
+
+    def get(self, key: str) -> R | None:
+        """Return the row as this decision sees it, None where there is none."""
+        if key in self.changes:
+            return self.changes[key]
+        return self.rows.get(key)
+
+    def __contains__(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def __setitem__(self, key: str, row: R) -> None:
+        if key not in self._undo:
+            self._undo[key] = self.changes.get(key, MISSING)
+        self.changes[key] = row
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self._undo:
+            self._undo[key] = self.changes.get(key, MISSING)
+        self.changes[key] = None
+
+    # -- what the boundary uses
+
+    def keep(self) -> None:
+        """Keep what the decision has changed, in the form in which it will be written."""
+        for key in self._undo:
+            row = self.changes[key]
+            value = None if row is None else encode(row)
+            self.size += len(value or b"") - len(self._written.get(key) or b"")
+            self._written[key] = value
+        self._undo.clear()
+
+    def undo(self) -> None:
+        """Take back what the decision has changed."""
+        for key, before in self._undo.items():
+            if isinstance(before, _Missing):
+                del self.changes[key]
+            else:
+                self.changes[key] = before
+        self._undo.clear()
+
+    def changelog(self) -> Iterator[tuple[str, bytes | None]]:
+        """Yield what is to be written: key and JSON, None for a deleted row."""
+        for key, value in self._written.items():
+            if value is not None or key in self.rows:
+                yield key, value
+
+    def merge(self) -> None:
+        """Make the batch's changes the table's, now that Kafka has them."""
+        for key, row in self.changes.items():
+            old = self.rows.get(key)
+            if row is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = row
+            self.index(key, old, row)
+        self.changes.clear()
+        self._written.clear()
+        self.size = 0
+
+    # -- recovery and indexes
+
+    def load(self, key: str, value: bytes | None) -> None:
+        """Take a row from the changelog."""
+        if value is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = cast(R, self._decode(value))
+
+    def index(self, key: str, old: R | None, new: R | None) -> None:
+        """Keep the indexes in step with one change; tables that have indexes override it."""
+
+    def rebuild(self) -> None:
+        """Build the indexes from all rows, after recovery."""
+        for key, row in self.rows.items():
+            self.index(key, None, row)

@@ -1,0 +1,163 @@
+"""Who watched what, when, for how long; local months are computed on reading.
+
+A row holds one UTC month of one person. So the order between topics does not matter: whatever comes
+late, a zone or a watch, is there when the month is read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from sys import intern
+from typing import Final, NamedTuple
+
+import msgspec
+
+from streams.events import Watch
+from streams.fields import zone
+from tables.users import UserRow
+from tables.view import View
+from tables.zones import spans
+
+# How far back watches are kept (docs/architecture.md, "Statistics").
+MONTHS_KEPT: Final = 24
+# No zone is further from UTC than this: a local month lies within its UTC months and a day more.
+MAX_OFFSET: Final = timedelta(days=1)
+
+
+class WatchRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One UTC month of one person: (film, epoch seconds, seconds watched), in order of arrival."""
+
+    watches: list[tuple[str, float, float]]
+
+
+class Watched(NamedTuple):
+    """One watch."""
+
+    film_id: str
+    at: float
+    seconds: float
+
+
+def month_of(at: datetime) -> str:
+    """Return the month of a time in its own zone, such as 2026-11."""
+    return f"{at.year:04d}-{at.month:02d}"
+
+
+def month_before(month: str) -> str:
+    """Return the month before."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1:04d}-12" if number == 1 else f"{year:04d}-{number - 1:02d}"
+
+
+@lru_cache(maxsize=64)
+def oldest_month(month: str) -> str:
+    """Return the oldest UTC month that is kept in that one."""
+    *_, oldest = months_back(month, MONTHS_KEPT + 1)
+    return oldest
+
+
+def months_back(month: str, count: int) -> Iterator[str]:
+    """Yield that month and those before it, `count` in all."""
+    for _ in range(count):
+        yield month
+        month = month_before(month)
+
+
+class LocalTime:
+    """A person's local time: of each instant in the zone the person was in then."""
+
+    def __init__(self, user: UserRow, default_timezone: str) -> None:
+        """Read the person's zone history once."""
+        found = list(spans(user.zones, default_timezone))
+        self._since = [since for since, _ in found]
+        self._zones = [zone(name) for _, name in found]
+
+    def of(self, at: float) -> datetime:
+        """Return the local time of an instant in epoch seconds."""
+        return datetime.fromtimestamp(at, self._zones[bisect_right(self._since, at) - 1])
+
+
+class WatchHistory(View[WatchRow]):
+    """Watches by `user|UTC month`."""
+
+    name = "watch_history"
+    row = WatchRow
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: The UTC months there are for each user.
+        self.months: defaultdict[str, set[str]] = defaultdict(set)
+
+    def record(self, event: Watch) -> None:
+        """Add one watch."""
+        key = f"{event.user_id}|{month_of(event.at)}"
+        row = self.get(key)
+        watch = (intern(event.film_id), event.at.timestamp(), event.seconds)
+        self[key] = WatchRow([*row.watches, watch] if row else [watch])
+
+    def of_month(self, user: UserRow, month: str, default_timezone: str) -> list[Watched]:
+        """Return the watches of a user's local month, from the three UTC months it can touch."""
+        year, number = int(month[:4]), int(month[5:])
+        first = datetime(year, number, 1, tzinfo=UTC)
+        beyond = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC) + MAX_OFFSET
+        keys = dict.fromkeys((month_of(first - MAX_OFFSET), month, month_of(beyond)))
+        local = LocalTime(user, default_timezone)
+        return [
+            watch
+            for key in keys
+            for watch in self._row(user.user_id, key)
+            if month_of(local.of(watch.at)) == month
+        ]
+
+    def since(self, user_id: str, start: datetime, now: datetime) -> list[Watched]:
+        """Return the watches from `start` to now."""
+        months = []
+        first = month_of(start.astimezone(UTC))
+        for month in months_back(month_of(now.astimezone(UTC)), MONTHS_KEPT + 1):
+            months.append(month)
+            if month <= first:
+                break
+        lower, upper = start.timestamp(), now.timestamp()
+        return [
+            watch
+            for month in months
+            for watch in self._row(user_id, month)
+            if lower <= watch.at <= upper
+        ]
+
+    def films(self, user_id: str) -> set[str]:
+        """Return all films the user has watched, of all months that are kept."""
+        return {
+            watch.film_id
+            for month in self.months.get(user_id, ())
+            for watch in self._row(user_id, month)
+        }
+
+    def forget(self, user_id: str) -> None:
+        """Erase a person's history."""
+        for month in self.months.get(user_id, ()):
+            del self[f"{user_id}|{month}"]
+        for key in [key for key in self.changes if key.rpartition("|")[0] == user_id]:
+            del self[key]
+
+    def index(self, key: str, old: WatchRow | None, new: WatchRow | None) -> None:
+        user_id, _, month = key.rpartition("|")
+        if new is None:
+            self.months[user_id].discard(month)
+            if not self.months[user_id]:
+                del self.months[user_id]
+        elif old is None:
+            self.months[user_id].add(month)
+
+    def rebuild(self) -> None:
+        self.months.clear()
+        super().rebuild()
+
+    def _row(self, user_id: str, month: str) -> Iterator[Watched]:
+        row = self.get(f"{user_id}|{month}")
+        if row is not None:
+            yield from (Watched(*watch) for watch in row.watches)

@@ -1,0 +1,130 @@
+"""A streams worker's pages on a bare aiohttp application, with its neighbours played by lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from streams.errors import BrokerUnavailable, Recovering
+from streams.events import now_utc
+from streams.jobs import Cause, Delivery
+from streams.metrics import Metrics, Row
+from streams.records import Output
+from streams.settings import Settings
+from streams.web import BODY_LIMIT, Site, mount
+
+KEY = "key-that-may-do-everything"
+SECRET = "a-secret-for-json-web-tokens-of-32-bytes"
+
+
+@dataclass
+class Neighbours:
+    """What the rest of the application would say and do."""
+
+    written: list[Output] = field(default_factory=list)
+    deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    campaigns: list[dict[str, Any]] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    broker_is_away: bool = False
+    recovering: bool = False
+    hangs: bool = False
+
+    async def produce(self, outputs: list[Output]) -> Sequence[tuple[int, int]]:
+        if self.broker_is_away:
+            raise BrokerUnavailable("no answer in 5 s")
+        start = len(self.written)
+        self.written.extend(outputs)
+        return [(output.partition or 0, start + i) for i, output in enumerate(outputs)]
+
+    def statistics_of(self, user_id: str, month: str | None) -> dict[str, Any]:
+        if self.recovering:
+            raise Recovering("partition 3 is recovering")
+        return self.statistics[user_id] | {"month": month}
+
+    async def deliveries_of(self, user_id: str) -> Sequence[Delivery]:
+        return self.deliveries.get(user_id, [])
+
+    async def waiting(self) -> Sequence[str]:
+        if self.hangs:
+            await asyncio.sleep(60)
+        return self.waits
+
+    async def all_rows(self) -> Sequence[Row]:
+        return self.rows
+
+
+Client = TestClient[web.Request, web.Application]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        api_keys=(KEY, "key-that-may-only-post:intake", "key-that-may-only-read:read"),
+        jwt_secret=SECRET,
+        link_secret="a-secret-for-links-in-mails",
+    )
+
+
+@pytest.fixture
+def neighbours() -> Neighbours:
+    return Neighbours()
+
+
+@pytest.fixture
+async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Start]:
+    """Start a worker's pages; settings may be changed by keyword."""
+    clients: list[Client] = []
+
+    async def go(them: Neighbours = neighbours, **changes: Any) -> Client:
+        app = web.Application(client_max_size=BODY_LIMIT)
+        mount(
+            app,
+            Site(
+                settings=replace(settings, **changes),
+                metrics=Metrics(them.all_rows),
+                produce=them.produce,
+                statistics=them.statistics_of,
+                owner_url=them.owners.get,
+                deliveries=them.deliveries_of,
+                campaigns=lambda: them.campaigns,
+                waiting=them.waiting,
+            ),
+        )
+        client = TestClient(TestServer(app))
+        await client.start_server()
+        clients.append(client)
+        return client
+
+    yield go
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(start: Start) -> Client:
+    client: Client = await start()
+    return client
+
+
+def delivery(user_id: str, status: Any, reason: str) -> Delivery:
+    return Delivery(
+        job_id="0" * 32,
+        user_id=user_id,
+        channel="email",
+        kind="tip",
+        status=status,
+        reason=reason,
+        attempt=1,
+        at=now_utc(),
+        cause=Cause("campaigns", 0, 1),
+    )

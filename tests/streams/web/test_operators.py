@@ -1,0 +1,122 @@
+"""`/login` and `/campaigns`: an operator's way in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from http.cookies import SimpleCookie
+
+import pytest
+from yarl import URL
+
+from streams.links import Tokens
+from streams.settings import Settings
+from streams.web import login_link
+from streams.web.guard import COOKIE, PURPOSE
+from tests.streams.web.conftest import KEY, Client, Neighbours, Start
+
+CAMPAIGN = {
+    "campaign_id": "weekly_reminder",
+    "kind": "weekly_reminder",
+    "cron": "0 18 * * 5",
+    "enabled": True,
+    "audience_now": 300,
+    "next": {"Europe/Berlin": "2026-11-27T17:00:00Z"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _known(neighbours: Neighbours) -> None:
+    neighbours.campaigns.append(CAMPAIGN)
+
+
+async def test_campaigns_are_listed_for_a_key_of_scope_read(client: Client) -> None:
+    headers = {"Authorization": "Bearer key-that-may-only-read"}
+    response = await client.get("/campaigns", headers=headers)
+    assert await response.json() == [CAMPAIGN]
+
+
+async def test_campaigns_are_closed_without_key_or_cookie(client: Client) -> None:
+    assert (await client.get("/campaigns")).status == 401
+    headers = {"Authorization": "Bearer key-that-may-only-post"}
+    assert (await client.get("/campaigns", headers=headers)).status == 403
+
+
+async def test_a_login_sets_a_cookie_that_stands_for_the_key_for_an_hour(client: Client) -> None:
+    response = await client.post("/login", data={"key": KEY}, allow_redirects=False)
+    assert response.status == 303
+    cookie = SimpleCookie(response.headers["Set-Cookie"])[COOKIE]
+    assert cookie["httponly"]
+    assert (cookie["samesite"], cookie["max-age"]) == ("Strict", "3600")
+    assert KEY not in cookie.value
+    assert (await client.get("/campaigns")).status == 200
+
+
+async def test_the_cookie_is_secure_where_the_service_is(start: Start) -> None:
+    client = await start(public_url="https://mail.cinema.example")
+    response = await client.post("/login", data={"key": KEY}, allow_redirects=False)
+    assert SimpleCookie(response.headers["Set-Cookie"])[COOKIE]["secure"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"key": "wrong"}, {"key": "key-that-may-only-post"}, {}, {"link": "wrong"}]
+)
+async def test_a_wrong_key_or_link_opens_nothing(client: Client, fields: dict[str, str]) -> None:
+    response = await client.post("/login", data=fields, allow_redirects=False)
+    assert response.status == 401
+    assert "Set-Cookie" not in response.headers
+
+
+async def test_a_login_link_logs_in_with_one_press(client: Client, settings: Settings) -> None:
+    link = URL(login_link(settings))
+    assert link.path == "/login"
+    page = await client.get(link.path_qs)
+    token = re.search(r'name="link" value="([^"]+)"', await page.text())
+    assert token is not None
+    assert "Set-Cookie" not in page.headers
+    response = await client.post("/login", data={"link": token[1]}, allow_redirects=False)
+    assert response.status == 303
+    assert (await client.get("/campaigns")).status == 200
+
+
+async def test_a_login_link_is_dead_after_an_hour(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = URL(login_link(settings))
+    monkeypatch.setattr("streams.web.guard.SESSION", timedelta(seconds=-1))
+    response = await client.post("/login", data={"link": link.query["link"]}, allow_redirects=False)
+    assert response.status == 401
+
+
+async def test_a_token_made_for_another_purpose_is_no_cookie_and_no_login(
+    client: Client, settings: Settings
+) -> None:
+    tokens = Tokens(settings.link_secret)
+    for purpose in ("unsubscribe", "preferences", "login", "session"):
+        token = tokens.sign(purpose, "read")
+        posted = await client.post("/login", data={"link": token}, allow_redirects=False)
+        assert posted.status == (303 if purpose == "login" else 401)
+        client.session.cookie_jar.clear()
+        got = await client.get("/campaigns", headers={"Cookie": f"{COOKIE}={token}"})
+        assert got.status == (200 if purpose == PURPOSE else 401)
+
+
+async def test_a_cookie_signed_with_another_secret_is_none(
+    client: Client, settings: Settings
+) -> None:
+    other = replace(settings, link_secret="some-other-secret")
+    token = Tokens(other.link_secret).sign(PURPOSE, "read")
+    response = await client.get("/campaigns", headers={"Cookie": f"{COOKIE}={token}"})
+    assert response.status == 401
+
+
+async def test_the_login_page_speaks_the_visitors_language(client: Client) -> None:
+    page = await client.get("/login", headers={"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"})
+    assert page.headers["Content-Language"] == "ru"
+    assert '<html lang="ru">' in await page.text()
+
+
+async def test_a_form_larger_than_ours_is_413(client: Client) -> None:
+    response = await client.post("/login", data={"key": "k" * 70_000})
+    assert response.status == 413
