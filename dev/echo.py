@@ -14,6 +14,8 @@ from dev.supervisor import say
 ERROR: Final = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b")
 # A new log record, of Faust or Kafka: what does not look like one belongs to the record before.
 RECORD: Final = re.compile(r"\[\d{4}-")
+# What moves the cursor of a terminal that is not there.
+ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # A traceback fits; one error must not fill the screen.
 MAX_LINES: Final = 40
 PAUSE: Final = 0.5
@@ -43,7 +45,7 @@ class Echo:
         # Only whole lines: the rest is still being written.
         whole = data[: data.rfind(b"\n") + 1]
         self._read[log] += len(whole)
-        for line in whole.decode(errors="replace").splitlines():
+        for line in ESCAPES.sub("", whole.decode(errors="replace")).splitlines():
             if ERROR.search(line):
                 self._left[log] = MAX_LINES
             elif RECORD.match(line):

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiokafka import ConsumerRecord
 
@@ -34,6 +34,7 @@ from streams.lag import SENDER_GROUP
 from streams.metrics import Metrics, Row
 from streams.outgoing import Outgoing
 from streams.processing import Processing
+from streams.progress import Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
@@ -64,9 +65,7 @@ class SenderApp(CinemaApp):
         name = f"{socket.gethostname()}-{os.getpid()}"
         self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
-        self.delivering = Delivering(
-            self.outgoing, self.delivery_log, self.suppressions, self.time
-        )
+        self.delivering = Delivering(self.outgoing, self.delivery_log, self.suppressions, self.time)
         self.processing = Processing(self, lambda batch: batch.tp, self._process)
         for lane in settings.lanes:
             self.take(TOPIC_OF[lane], self.processing.accept)
@@ -75,7 +74,8 @@ class SenderApp(CinemaApp):
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
         self.metrics = Metrics(self.rows)
-        mount(self.web.web_app, self._site())
+        self.metrics.registry.register(Progress(lambda: cast(Consumer, self.consumer)))
+        mount(self.pages, self._site())
 
     def _lane(self, name: str, settings: Settings) -> Lane:
         channels: list[Channel] = [
@@ -161,12 +161,8 @@ class SenderApp(CinemaApp):
         rows = [
             Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
             Row("expired", {}, consumer.expired, "Records that retention took before us."),
-            Row("busy", {}, consumer.in_flight, "Batches and slices being processed now."),
             Row("in_hand", {}, self.ledger.in_hand, "Jobs claimed and not settled."),
         ]
-        for tp, offset in consumer.processed.items():
-            labels = {"topic": tp.topic, "partition": str(tp.partition)}
-            rows.append(Row("position", labels, offset, "The next offset to process."))
         for tp, lag in self.lag(consumer.processed).items():
             labels = {"topic": tp.topic, "partition": str(tp.partition)}
             rows.append(Row("lag", labels, lag, "Records not processed yet."))

@@ -1,4 +1,4 @@
-"""What time it is for business: expiry and dates follow the clock's topic, leases the wall clock."""
+"""What time it is for business: expiry and dates follow the clock, leases the wall clock."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ class Outcome:
 
     `after` is how long to wait before the next try, for `retrying` alone; None leaves the pace to
     the lane. `suppress` asks for the address to be left alone from now on (RFC 3463: 5.1.x).
+    `maybe` says that it may have arrived though nobody said so: a repeat may be a second one.
     `outputs` are records to be acknowledged before the job is marked (an inbox entry).
     """
 
@@ -27,6 +28,7 @@ class Outcome:
     reason: str
     after: timedelta | None = None
     suppress: bool = False
+    maybe: bool = False
     outputs: tuple[Output, ...] = ()
 
 

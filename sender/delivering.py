@@ -1,4 +1,4 @@
-"""The sender's batches: decoded, handed to a lane a slice at a time, sent, acknowledged, settled."""
+"""The sender's batches: decoded, given to a lane in slices, sent, acknowledged, settled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -49,20 +50,16 @@ class Delivering:
         #: What keeps the sender back at the moment, for /health/ready.
         self.waits_for: str | None = None
 
-    async def deliver(
-        self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]
-    ) -> None:
+    async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
         """Deliver the jobs of a batch; return when Kafka and the ledger have their outcomes."""
         partition = batch.tp.partition
         for part in _slices(records):
             jobs, outputs = self._read(part, decode_outbox, partition)
-            results = await self._patiently(lambda jobs=jobs: self._handle(lane, jobs, partition))
+            results = await self._patiently(partial(self._handle, lane, jobs, partition))
             await self._outgoing.send([*outputs, *results.outputs])
             await results.settle()
 
-    async def _handle(
-        self, lane: Lane, jobs: Sequence[Job | Erase], partition: int
-    ) -> Results:
+    async def _handle(self, lane: Lane, jobs: Sequence[Job | Erase], partition: int) -> Results:
         return await lane.handle(jobs, self._time.now(partition, jobs))
 
     async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:

@@ -166,6 +166,7 @@ class Lane:
             async with aclosing(channel.deliver(jobs, now)) as groups:  # type: ignore[type-var]
                 async for group in groups:
                     batch.outcomes += group
+                    self.counts["maybe_sent"] += sum(outcome.maybe for _, outcome in group)
                     if not channel.repeatable:
                         # Before anything else: who redoes the batch must know. Without Redis it
                         # is told by `settle`, and until then by this process.

@@ -23,9 +23,7 @@ PACE: Final = (
 TRIES: Final = 18
 
 
-def conclude(
-    job: Job, outcome: Outcome, now: datetime, scale: float
-) -> tuple[Outcome, Job | None]:
+def conclude(job: Job, outcome: Outcome, now: datetime, scale: float) -> tuple[Outcome, Job | None]:
     """Return the outcome, failed where no try is left, and the job as it goes to `held` if any is.
 
     `scale` stretches the pace (CINEMA_RETRY_SCALE). The outcome's own pace comes before ours.

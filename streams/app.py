@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from agents import AGENTS
 from agents.campaigns import campaigns, in_audience
@@ -27,6 +27,7 @@ from streams.metrics import Metrics, Row
 from streams.outgoing import Outgoing
 from streams.partitions import partition_of
 from streams.processing import Processing
+from streams.progress import Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
@@ -61,9 +62,12 @@ class StreamsApp(CinemaApp):
             default_timezone=settings.default_timezone,
         )
         self.tables.add(self.partition_tables)
+        self.own_topics = (self.partition_tables.topic,)
         self.outgoing = Outgoing(self, settings.partitions)
-        self.bulk_lag = BulkLag(self.transport, self.outgoing)
-        self.deciding = Deciding(settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of)
+        self.bulk_lag = BulkLag(self.batches, self.outgoing)
+        self.deciding = Deciding(
+            settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of
+        )
         self.processing = Processing(
             self, lambda batch: batch.tp.partition, self.deciding.process, self.deciding.step
         )
@@ -72,9 +76,10 @@ class StreamsApp(CinemaApp):
         self.take(topics.CLOCK, self.processing.accept)
         self.redis = connect(settings.redis)
         self.delivery_log = DeliveryLog(self.redis)
-        self.catalogue = Catalogue(self.transport, settings, self.films)
+        self.catalogue = Catalogue(self.batches, settings, self.films)
         self.metrics = Metrics(self.rows)
-        mount(self.web.web_app, self._site())
+        self.metrics.registry.register(Progress(lambda: cast(Consumer, self.consumer)))
+        mount(self.pages, self._site())
 
     async def on_started(self) -> None:
         """Start what stands beside the streams once the tables are there."""
@@ -199,13 +204,9 @@ class StreamsApp(CinemaApp):
         rows = [
             Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
             Row("expired", {}, consumer.expired, "Records that retention took before us."),
-            Row("busy", {}, consumer.in_flight, "Batches and slices being processed now."),
             Row("films", {}, len(self.films), "Films in the catalogue."),
             Row("films_lag", {}, self.catalogue.lag or 0, "Film records still to read."),
         ]
-        for tp, offset in consumer.processed.items():
-            labels = {"topic": tp.topic, "partition": str(tp.partition)}
-            rows.append(Row("position", labels, offset, "The next offset to process."))
         for tp, lag in self.lag(consumer.processed).items():
             labels = {"topic": tp.topic, "partition": str(tp.partition)}
             rows.append(Row("lag", labels, lag, "Records not processed yet."))

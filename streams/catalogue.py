@@ -21,7 +21,7 @@ POLL_MS: Final = 500
 PAUSE: Final = 1.0
 
 
-class Catalogue(Service):  # type: ignore[misc]
+class Catalogue(Service):
     """Keeps `films` in step with the topic; `lag` is the number of records still to read."""
 
     def __init__(self, transport: Transport, settings: Settings, films: Films, **options: Any):
@@ -39,9 +39,7 @@ class Catalogue(Service):  # type: ignore[misc]
         """Records between what was read and the topic's end; None before the first look."""
         if self._ends is None:
             return None
-        return sum(
-            max(end - self._positions.get(tp, 0), 0) for tp, end in self._ends.items()
-        )
+        return sum(max(end - self._positions.get(tp, 0), 0) for tp, end in self._ends.items())
 
     @Service.task
     async def _read(self) -> None:

@@ -32,7 +32,7 @@ def tick_of(value: bytes | None) -> datetime:
     return at
 
 
-class Ticker(Service):  # type: ignore[misc]
+class Ticker(Service):
     """Ticks. Two tickers for one partition do no harm: time there never goes back."""
 
     def __init__(self, app: faust.App, outgoing: Outgoing, **options: Any) -> None:
@@ -43,7 +43,9 @@ class Ticker(Service):  # type: ignore[misc]
     @Service.task
     async def _tick(self) -> None:
         async for _ in self.itertimer(INTERVAL, name="clock"):
-            owned = [tp.partition for tp in self._app.consumer.assignment() if tp.topic == CLOCK.name]
+            owned = [
+                tp.partition for tp in self._app.consumer.assignment() if tp.topic == CLOCK.name
+            ]
             value = b'{"at":"%s"}' % now_utc().isoformat().encode()
             ticks = [Output(CLOCK, None, value, partition) for partition in owned]
             try:

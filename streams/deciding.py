@@ -200,9 +200,7 @@ class Deciding:
             self._pass(record.partition, tables, before, tick)
         return "applied"
 
-    def _pass(
-        self, partition: int, tables: Tables, before: float | None, tick: datetime
-    ) -> None:
+    def _pass(self, partition: int, tables: Tables, before: float | None, tick: datetime) -> None:
         """Let time go on to that tick, and open a walk for all that came due on the way."""
         known = self._timetables.get(partition)
         if known is None or known.tables is not tables:

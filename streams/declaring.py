@@ -1,4 +1,4 @@
-"""Topics are declared at start: created where they are missing, held against ours where they are not."""
+"""Topics are declared at start: created where missing, held against ours where they are there."""
 
 from __future__ import annotations
 
@@ -68,11 +68,19 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) 
 async def _compare(
     admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings
 ) -> None:
-    names = [topic.name for topic in topics]
-    for found in await admin.describe_topics(names):
-        partitions = len(found["partitions"])
-        if not found["error_code"] and partitions != settings.partitions:
-            raise SettingsError(
-                f"topic {found['topic']} has {partitions} partitions, but CINEMA_PARTITIONS="
-                f"{settings.partitions}: set it to {partitions}"
-            )
+    """Wait until every broker's answer knows the topics, and hold their partitions against ours."""
+    names = {topic.name for topic in topics}
+    while names:
+        for found in await admin.describe_topics(sorted(names)):
+            name, partitions = found["topic"], len(found["partitions"])
+            if found["error_code"] or not partitions:
+                continue
+            if partitions != settings.partitions:
+                raise SettingsError(
+                    f"topic {name} has {partitions} partitions, but CINEMA_PARTITIONS="
+                    f"{settings.partitions}: set it to {partitions}"
+                )
+            names.discard(name)
+        if names:
+            logger.info("waiting for topics to appear: %s", ", ".join(sorted(names)))
+            await asyncio.sleep(FIRST_WAIT)

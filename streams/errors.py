@@ -1,22 +1,22 @@
 """One tree of errors, split into what a retry can mend and what it cannot.
 
-    CinemaError
-    ├── Unrecoverable            a retry gives the same result
-    │   ├── SettingsError        a setting is missing or wrong: the worker does not start
-    │   ├── InvalidRecord        a record that cannot be used: it goes to `dead_letters`
-    │   │   └── Misplaced        forwarded once and still in the wrong partition
-    │   ├── TooLarge             an output over its topic's limit, found before it is sent
-    │   ├── TemplateError        a template that is missing or raised: its job fails alone
-    │   ├── InvalidMail          a mail that cannot be written: an address no header can hold
-    │   ├── InvalidLink          a link that is forged, expired or made for another purpose
-    │   ├── Refused              an SMTP server said no for good (5yz)
-    │   └── NotAllowed           a caller without the right to ask
-    └── Retryable                the same call may go through later
-        ├── BrokerUnavailable    Kafka did not answer in time; what was sent may have been written
-        ├── RedisUnavailable     the serving store is away
-        ├── Recovering           the tables of that partition are not complete yet
-        ├── Deferred             an SMTP server said not now (4yz)
-        └── Undelivered          connection lost or timed out before the server had the mail
+CinemaError
+├── Unrecoverable            a retry gives the same result
+│   ├── SettingsError        a setting is missing or wrong: the worker does not start
+│   ├── InvalidRecord        a record that cannot be used: it goes to `dead_letters`
+│   │   └── Misplaced        forwarded once and still in the wrong partition
+│   ├── TooLarge             an output over its topic's limit, found before it is sent
+│   ├── TemplateError        a template that is missing or raised: its job fails alone
+│   ├── InvalidMail          a mail that cannot be written: an address no header can hold
+│   ├── InvalidLink          a link that is forged, expired or made for another purpose
+│   ├── Refused              an SMTP server said no for good (5yz)
+│   └── NotAllowed           a caller without the right to ask
+└── Retryable                the same call may go through later
+    ├── BrokerUnavailable    Kafka did not answer in time; what was sent may have been written
+    ├── RedisUnavailable     the serving store is away
+    ├── Recovering           the tables of that partition are not complete yet
+    ├── Deferred             an SMTP server said not now (4yz)
+    └── Undelivered          connection lost or timed out before the server had the mail
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
+from aiohttp import web
 from faust.types.tuples import TP
 
 from streams.declaring import bootstrap, declare
 from streams.settings import Settings
-from streams.topics import OUTPUT_LIMIT, Topic
+from streams.topics import OUTPUT_LIMIT, TOPICS, Topic
 from streams.transport import Batch, BatchSchema, Transport
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,13 @@ REQUEST_TIMEOUT: Final = 30.0
 QUEUE: Final = 100_000
 
 
-class CinemaApp(faust.App):  # type: ignore[misc]
+class CinemaApp(faust.App):
     """A Faust app on the batch transport, with Faust's own pages off."""
 
     def __init__(self, name: str, settings: Settings, port: int, **options: Any) -> None:
         self.cinema = settings
+        #: Topics beside those of the contract, declared with them.
+        self.own_topics: tuple[Topic, ...] = ()
         host = settings.web_bind
         if host in ("0.0.0.0", "::"):
             host = socket.gethostname()
@@ -76,9 +79,21 @@ class CinemaApp(faust.App):  # type: ignore[misc]
         if settings.broker.startswith("kafka://"):
             self.transport = Transport(self.conf.broker, self)
 
+    @property
+    def batches(self) -> Transport:
+        """The transport, as ours."""
+        assert isinstance(self.transport, Transport)
+        return self.transport
+
+    @property
+    def pages(self) -> web.Application:
+        """The aiohttp application behind Faust's web server."""
+        found: web.Application = cast(Any, self.web).web_app
+        return found
+
     async def on_first_start(self) -> None:
         """Wait for the broker and declare the topics before anything is consumed."""
-        await declare(self.cinema)
+        await declare(self.cinema, (*TOPICS.values(), *self.own_topics))
         # Faust makes the last folder of the path alone.
         self.conf.datadir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
@@ -101,8 +116,9 @@ class CinemaApp(faust.App):  # type: ignore[misc]
 
     def recovered(self) -> bool:
         """Tell whether all tables of this worker are complete and its streams run."""
+        tables: Any = self.tables
         return bool(
-            self.tables.recovery.completed.is_set()
+            tables.recovery.completed.is_set()
             and not self.rebalancing
             and not self.in_recovery
             and not self.should_stop

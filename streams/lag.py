@@ -19,7 +19,7 @@ INTERVAL: Final = 1.0
 SENDER_GROUP: Final = "cinema-sender"
 
 
-class BulkLag(Service):  # type: ignore[misc]
+class BulkLag(Service):
     """Asks once a second, while bulk jobs are on their way, what the sender has committed."""
 
     def __init__(self, transport: Transport, outgoing: Outgoing, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -73,8 +73,10 @@ class Metrics:
         """Add a histogram `cinema_<name>`, in seconds."""
         return Histogram(f"cinema_{name}", text, labels, registry=self.registry, buckets=BUCKETS)
 
-    async def render(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+    async def render(self, names: Collection[str] = ()) -> bytes:
+        """Return all of it in Prometheus' text format; of `names`, those this worker counts."""
+        if names:
+            return bytes(generate_latest(self.registry.restricted_registry(names)))
         rows: list[Row] = []
         missing = 0
         try:

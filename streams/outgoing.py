@@ -82,7 +82,7 @@ class Outgoing:
         rows: Sequence[tuple[bytes, bytes | None]],
         headers: Sequence[Header] = (),
     ) -> int:
-        """Send rows as one record batch, which is written whole or not at all; return its offset."""
+        """Send rows as one record batch, written whole or not at all; return its offset."""
         builder = BatchBuilder(OUTPUT_LIMIT, 0)
         for key, value in rows:
             if builder.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:

@@ -29,7 +29,7 @@ STEP: Final = None
 
 
 class Processing:
-    """The tasks of an app. `key` says which task a batch belongs to; `step` is work between them."""
+    """The tasks of an app. `key` says which one a batch belongs to; `step` is work in between."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ async def _nothing() -> None:
 
 @dataclass(slots=True)
 class Results:
-    """What a batch led to: records to send, and what must wait until Kafka has acknowledged them."""
+    """What a batch led to: records to send, and what waits until Kafka has acknowledged them."""
 
     outputs: list[Output] = field(default_factory=list)
     settle: Callable[[], Awaitable[None]] = _nothing

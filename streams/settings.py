@@ -197,7 +197,9 @@ def _url(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme not in schemes or not parts.netloc:
-            raise ValueError("wants a URL that starts with " + " or ".join(f"{s}://" for s in schemes))
+            raise ValueError(
+                "wants a URL that starts with " + " or ".join(f"{s}://" for s in schemes)
+            )
         return text
 
     return read

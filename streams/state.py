@@ -1,7 +1,7 @@
 """The tables of all partitions that this worker owns, as one Faust table with one changelog.
 
-Faust recovers it: the changelog's records come in batches (streams/transport.py) and are loaded into
-the partition's tables. What is written goes out in one record batch for each batch of events.
+Faust recovers it: the changelog's records come in batches (streams/transport.py) and are loaded
+into the partition's tables. What is written goes out in one record batch for each batch of events.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 import faust
 from faust.types.tuples import TP
 
-from streams.topics import OUTPUT_LIMIT
+from streams.topics import Topic
 from streams.transport import Batch, BatchSchema
 from tables.films import Films
 from tables.partition import Tables
@@ -22,7 +22,7 @@ from tables.partition import Tables
 COMPACTION_LAG_MS: Final = 3_600_000
 
 
-class State(faust.Table):  # type: ignore[misc]
+class State(faust.Table[bytes, bytes]):
     """Tables by partition, recovered from and written to one compacted changelog."""
 
     def __init__(
@@ -37,10 +37,6 @@ class State(faust.Table):  # type: ignore[misc]
             value_type=bytes,
             # A batch is applied as it comes: there is nothing to gain from gathering batches.
             recovery_buffer_size=1,
-            extra_topic_configs={
-                "max.message.bytes": str(OUTPUT_LIMIT),
-                "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
-            },
         )
         self._films = films
         self._default_timezone = default_timezone
@@ -51,6 +47,11 @@ class State(faust.Table):  # type: ignore[misc]
     def changelog(self) -> str:
         """The changelog topic's name."""
         return str(self.changelog_topic.get_topic_name())
+
+    @property
+    def topic(self) -> Topic:
+        """The changelog as a topic to be declared."""
+        return Topic(self.changelog, "table:key", None, compacted=True, lag_ms=COMPACTION_LAG_MS)
 
     @property
     def partitions_held(self) -> dict[int, Tables]:

@@ -16,12 +16,12 @@ async def end(*tasks: asyncio.Task[Any] | None) -> None:
     just been done (bpo-37658), and redis-py sends every command through it: one `cancel` may be
     lost.
     """
-    left = {task for task in tasks if task is not None}
-    while left := {task for task in left if not task.done()}:
+    given = [task for task in tasks if task is not None]
+    while left := [task for task in given if not task.done()]:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=AGAIN_SECONDS)
-    for task in tasks:
-        if task is not None and not task.cancelled():
+    for task in given:
+        if not task.cancelled():
             # Looked at: else asyncio complains about it when it is collected.
             task.exception()

@@ -16,6 +16,7 @@ from streams.fields import zone
 from streams.settings import Settings
 from tables.partition import Tables
 
+
 @dataclass(frozen=True, slots=True)
 class Firing:
     """A campaign's occurrence in one zone. `late`: the campaign came after its time there."""

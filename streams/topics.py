@@ -20,7 +20,11 @@ RETENTION: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `value` is the schema of its values; `intake` lets the outside post to it."""
+    """One topic.
+
+    `value` is the schema of its values, `intake` lets the outside post to it, and `lag_ms` is how
+    long a compacted topic keeps what was undercut.
+    """
 
     name: str
     key: str
@@ -29,23 +33,21 @@ class Topic:
     retention: timedelta = RETENTION
     max_message_bytes: int = OUTPUT_LIMIT
     intake: bool = False
+    lag_ms: int = 0
 
     @property
     def config(self) -> dict[str, str]:
         """The topic's settings as Kafka names them."""
         config = {"max.message.bytes": str(self.max_message_bytes)}
         if self.compacted:
-            return config | {"cleanup.policy": "compact"}
+            lag = {"min.compaction.lag.ms": str(self.lag_ms)} if self.lag_ms else {}
+            return config | {"cleanup.policy": "compact"} | lag
         milliseconds = int(self.retention.total_seconds() * 1000)
         return config | {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
-def _input(
-    name: str, key: str, event: type[events.Event], *, compacted: bool = False
-) -> Topic:
-    return Topic(
-        name, key, event, compacted, max_message_bytes=INPUT_LIMIT, intake=True
-    )
+def _input(name: str, key: str, event: type[events.Event], *, compacted: bool = False) -> Topic:
+    return Topic(name, key, event, compacted, max_message_bytes=INPUT_LIMIT, intake=True)
 
 
 USERS: Final = _input("users", "user_id", events.User, compacted=True)
@@ -81,9 +83,7 @@ INBOX: Final = Topic(
 )
 CONFIRMATIONS: Final = Topic("confirmations", "user_id", jobs.Confirmation)
 DEAD_LETTERS: Final = Topic("dead_letters", "", jobs.DeadLetter)
-SUPPRESSIONS: Final = Topic(
-    "suppressions", "address hash", jobs.Suppression, compacted=True
-)
+SUPPRESSIONS: Final = Topic("suppressions", "address hash", jobs.Suppression, compacted=True)
 
 INPUTS: Final = (
     USERS,
@@ -114,6 +114,5 @@ TOPICS: Final = {topic.name: topic for topic in INPUTS + OUTPUTS}
 
 #: Decoders of the topics that agents read.
 DECODERS: Final = {
-    topic.name: msgspec.json.Decoder(topic.value).decode
-    for topic in (*INPUTS, HELD, CONFIRMATIONS)
+    topic.name: msgspec.json.Decoder(topic.value).decode for topic in (*INPUTS, HELD, CONFIRMATIONS)
 }

@@ -51,7 +51,7 @@ class Batch(NamedTuple):
     generation: int
 
 
-class BatchSchema(faust.Schema):
+class BatchSchema(faust.Schema[Any, Any]):
     """A schema that passes a batch through: decoding is the boundary's work."""
 
     def loads_key(self, app: Any, message: Any, **options: Any) -> None:
@@ -114,7 +114,7 @@ class Consumer(driver.Consumer):
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         active = self._get_active_partitions()
         fetchable = self._fetchable()
         if not fetchable:
@@ -157,7 +157,7 @@ class Consumer(driver.Consumer):
             last.timestamp_type,
             None,
             None,
-            batch,
+            batch,  # type: ignore[arg-type]  # the unit of a stream is the batch
             None,
             0,
             0,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import ConsumerRecord
+from sortedcontainers import SortedList
 
 from agents.campaigns import fire, firing_cause
 from streams import kinds, topics
@@ -39,6 +40,7 @@ BULK_LAG: Final = 5_000
 # Rows are kept as long as identities are: the same trigger again does nothing.
 KEPT: Final = timedelta(days=7)
 
+NOBODY: Final[SortedList[str]] = SortedList()
 CAMPAIGNS: Final = topics.CAMPAIGNS.name
 URGENT_TOPICS: Final = frozenset({topics.REGISTRATION.name})
 
@@ -109,9 +111,10 @@ def advance(
         settings=settings,
     )
     event = DECODERS[row.topic](row.event)
-    everyone = tables.users.known if row.zone is None else tables.users.by_zone.get(row.zone, [])
-    after = everyone.bisect_right(row.cursor) if everyone and row.cursor else 0
-    chunk = list(islice(everyone.islice(after), CHUNK)) if everyone else []
+    users = tables.users
+    everyone = users.known if row.zone is None else users.by_zone.get(row.zone, NOBODY)
+    after = everyone.bisect_right(row.cursor) if row.cursor else 0
+    chunk = list(islice(everyone.islice(after), CHUNK))
     cursor = row.cursor
     ended = len(chunk) < CHUNK
     for number, user_id in enumerate(chunk, 1):

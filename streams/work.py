@@ -23,7 +23,10 @@ def routed(decision: Decision, partition: int) -> list[Output]:
             topic = LANES[kinds.KINDS[decision.kind].lane]
             return [Output(topic, decision.user_id, encode(decision), partition)]
         held = Output(topics.HELD, decision.user_id, encode(decision), partition)
-        return [held, Output(topics.DELIVERIES, decision.user_id, encode(_held(decision)), partition)]
+        return [
+            held,
+            Output(topics.DELIVERIES, decision.user_id, encode(_held(decision)), partition),
+        ]
     topic = topics.DELIVERIES if isinstance(decision, Delivery) else topics.OUTBOX_URGENT
     return [Output(topic, decision.user_id, encode(decision), partition)]
 

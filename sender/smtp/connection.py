@@ -19,7 +19,6 @@ from sender.smtp.replies import Reply, Stage, classify
 from streams.errors import InvalidMail, Undelivered
 from streams.settings import SmtpServer
 
-MAYBE: Final = "maybe sent"
 START_INPUT: Final = 354
 
 
@@ -57,7 +56,11 @@ class Lost(Undelivered):
 
 
 class Connection:
-    """An open connection. `mails` is how many were tried on it, `used` when it was last used."""
+    """An open connection.
+
+    `mails` is how many were tried on it, `used` when it was last used, `usable` whether another
+    may be tried, `hung_up` whether the server has said that it closes it (421).
+    """
 
     def __init__(self, client: aiosmtplib.SMTP, protocol: SMTPProtocol, timeouts: Timeouts) -> None:
         """Take over a client that has said EHLO, and logged in where that is asked for."""
@@ -68,6 +71,7 @@ class Connection:
         self.opened = self.used = monotonic()
         self.mails = 0
         self.usable = True
+        self.hung_up = False
 
     @classmethod
     async def open(
@@ -193,18 +197,20 @@ class Connection:
             self._protocol.write(content)
             response = await self._protocol.read_response(timeout=self._timeouts.final)
         except (aiosmtplib.SMTPException, OSError) as error:
-            return Outcome("retrying", f"{MAYBE}: {_told(error)} (at end of data)")
+            return _maybe(_told(error))
         reply = Reply(response.code, response.message)
         if reply.code < 200 or 300 <= reply.code < 400:
-            return Outcome("retrying", f"{MAYBE}: {reply.told} (at end of data)")
+            return _maybe(reply.told)
         self.usable = not reply.about_server
+        self.hung_up = reply.code == 421
         return classify(reply, "end of data")
 
     async def _refused(self, reply: Reply, stage: Stage) -> Outcome:
         """Say what a refusal means, and make the connection ready for the next mail."""
         if reply.about_server:
             self.usable = False
-            if reply.code != 421:
+            self.hung_up = reply.code == 421
+            if not self.hung_up:
                 raise Unreachable(f"{reply.told} (at {stage})")
         elif not (200 <= reply.code < 300 or 400 <= reply.code < 600):
             self.usable = False
@@ -230,6 +236,10 @@ def on_the_wire(content: bytes) -> bytes:
     if content.startswith(b"."):
         content = b"." + content
     return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+
+
+def _maybe(why: str) -> Outcome:
+    return Outcome("retrying", f"maybe sent: {why} (at end of data)", maybe=True)
 
 
 async def _hello(client: aiosmtplib.SMTP) -> None:

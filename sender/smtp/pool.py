@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sender.channels import Outcome
-from sender.smtp.connection import MAYBE, Envelope, Lost, Timeouts, Unreachable
+from sender.smtp.connection import Envelope, Lost, Timeouts, Unreachable
 from sender.smtp.server import Server
 from streams.settings import Settings, SmtpServer
 
@@ -22,7 +22,7 @@ CONNECTIONS: Final = 16
 
 
 class Pool:
-    """Sends mails. `maybe_sent` counts those that were written whole and never answered."""
+    """Sends mails over the servers, each with its own connections and circuit."""
 
     def __init__(
         self,
@@ -40,7 +40,6 @@ class Pool:
         timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
         self.size = size
         self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
-        self.maybe_sent = 0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pool:
@@ -64,15 +63,12 @@ class Pool:
         away: Unreachable | None = None
         for server in self.servers:
             try:
-                outcome = await server.send(envelope)
+                return await server.send(envelope)
             except Lost as error:
                 lost = error
                 logger.info("%s: %s", server.address, error)
             except Unreachable as error:
                 away = error
-            else:
-                self.maybe_sent += outcome.reason.startswith(MAYBE)
-                return outcome
         if lost is not None:
             return Outcome("retrying", str(lost))
         raise away or Unreachable("there is no mail server: set CINEMA_SMTP")

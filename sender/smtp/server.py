@@ -9,7 +9,7 @@ from typing import Final
 
 from sender.channels import Outcome
 from sender.smtp.breaker import Breaker
-from sender.smtp.connection import MAYBE, Connection, Envelope, Lost, Timeouts, Unreachable
+from sender.smtp.connection import Connection, Envelope, Lost, Timeouts, Unreachable
 from streams.errors import InvalidMail
 from streams.settings import SmtpServer
 
@@ -86,12 +86,12 @@ class Server:
             except BaseException:
                 connection.abort()
                 raise
-            if reused and not connection.usable and outcome.reason.startswith("421 "):
+            if reused and connection.hung_up:
                 # Enough mails for this connection, says the server; a new one may have more.
                 connection.abort()
                 continue
             await self._put(connection)
-            if outcome.reason.startswith(("421 ", MAYBE)):
+            if outcome.maybe or connection.hung_up:
                 self.breaker.failed(outcome.reason)
             else:
                 self.breaker.succeeded()

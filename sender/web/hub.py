@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from sender.inbox import Message, channel, decode_message
 from streams.errors import RedisUnavailable
 from streams.serving import AWAY
+from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Close the connection."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._drop()
 
     async def join(self, user_id: str, feed: Feed) -> None:

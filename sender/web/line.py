@@ -51,6 +51,11 @@ class Line:
                 raise
         await self.socket.close(code=self._code, message=self._reason.encode())
 
+    @property
+    def over(self) -> bool:
+        """Tell whether its end has come: the interruption may have been lost (streams/tasks.py)."""
+        return self._asked or self._scope.expired()
+
     def end(self, code: int, reason: str) -> None:
         """End now; the first one to ask is heard."""
         if not self._asked:

@@ -11,6 +11,7 @@ from sender.inbox import Inbox
 from streams.errors import BrokerUnavailable
 from streams.jobs import InboxRead, encode
 from streams.records import Output
+from streams.tasks import end
 from streams.topics import INBOX
 from streams.web.site import Produce
 
@@ -40,9 +41,7 @@ class Reads:
 
     async def stop(self) -> None:
         """Write what waits, within 3 s."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._write()
@@ -57,16 +56,19 @@ class Reads:
             self._wake.set()
 
     async def _run(self) -> None:
+        away = False
         while True:
             await self._wake.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS if away else GATHER_SECONDS)
             self._wake.clear()
             try:
                 await self._write()
+                away = False
             except BrokerUnavailable as error:
-                logger.warning("reads of %d people wait: %s", len(self._waiting), error)
+                if not away:
+                    logger.warning("reads of %d people wait: %s", len(self._waiting), error)
+                away = True
                 self._wake.set()
-                await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self) -> None:
         taken = {user: set(ids) for user, ids in self._waiting.items()}

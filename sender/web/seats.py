@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from streams.errors import RedisUnavailable
 from streams.serving import Script, answering, digest
+from streams.tasks import end
 
 # Tabs and phones of one person (CONTRACT, "WebSocket").
 SEATS: Final = 5
@@ -39,9 +40,7 @@ class Seats:
 
     async def stop(self) -> None:
         """Stop saying so: all seats that are left are free at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         with contextlib.suppress(RedisUnavailable), answering():
             await self._redis.delete(f"wl:{self._worker}")
 

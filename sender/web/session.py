@@ -13,6 +13,7 @@ from sender.web.hub import Feed
 from sender.web.line import FAILED, TOO_MANY, TRY_LATER, UNAUTHORIZED, Line
 from sender.web.reads import Reads
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
+from streams.tasks import end
 from streams.tokens import Claims, Tokens
 
 # Entries read from Redis at once during a replay: what one slow socket may hold in memory.
@@ -62,9 +63,10 @@ class Session:
                     await self._receive(message.data)
                 else:
                     await self._send(frames.Error("bad_frame", "frames are text"))
+                if self._line.over:
+                    return
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            await end(pump)
 
     # -- to the client
 

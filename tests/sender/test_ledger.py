@@ -69,6 +69,18 @@ async def test_a_job_is_claimed_once_and_never_again_after_it_was_sent(
     assert one.in_hand == other.in_hand == 0
 
 
+async def test_the_first_final_state_stays(one: Ledger, other: Ledger, clock: Clock) -> None:
+    job = job_of()
+    await one.claim([job])
+    clock.pass_by(LEASE)
+    await other.claim([job])
+    await other.settle([(job, SENT)])
+    await one.settle([(job, Outcome("failed", "550 no"))])
+    (key,) = await one.redis.keys("*")
+    (state,) = await one.redis.hvals(key)
+    assert isinstance(state, bytes) and state.startswith(b"s ")
+
+
 async def test_a_live_claim_of_another_says_how_long_it_lasts(
     one: Ledger, other: Ledger, clock: Clock
 ) -> None:
@@ -296,7 +308,7 @@ class Model:
         entry = self.owns(job, owner)
         if final and outcome is not None and outcome.status != "retrying":
             known = self.entries.get(job.job_id)
-            self.entries[job.job_id] = Entry(job.attempt, final=True) if not known else known
+            self.entries[job.job_id] = known or Entry(job.attempt)
             self.entries[job.job_id].final = True
         elif outcome is not None and (entry or job.job_id not in self.entries):
             self.entries[job.job_id] = (
@@ -321,12 +333,15 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
             super().__init__()
             self.runner = asyncio.Runner()
             self.redis = connect(f"unix://{socket}")
-            self.runner.run(self.redis.flushall())
+            self.runner.run(self.empty())
             self.clock, self.model = Clock(), Model()
             self.generations = {"one": 1, "other": 1}
             self.ledgers = {name: self.new(name) for name in self.generations}
             self.hands: dict[str, dict[str, Job]] = {"one": {}, "other": {}}
             self.sent: set[str] = set()
+
+        async def empty(self) -> None:
+            await self.redis.flushall()
 
         def teardown(self) -> None:
             self.runner.run(self.redis.aclose())
@@ -402,14 +417,14 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
             self.ledgers[name] = self.new(name)
             self.hands[name] = {}
 
-    LedgerMachine._hypothesis_internal_use_seed = seed  # type: ignore[attr-defined]
+    LedgerMachine._hypothesis_internal_use_seed = seed
     return LedgerMachine
 
 
 def test_the_ledger_does_what_its_model_does(redis_socket: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine(redis_socket, seed),
         settings=settings(
             max_examples=40,

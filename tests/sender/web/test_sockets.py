@@ -278,6 +278,7 @@ async def test_what_is_read_is_written_when_the_broker_is_back(
     neighbours.broker_is_away = True
     entries = await add(inbox, 1)
     opened = await hello(client)
+    await frame(opened, "notification")
     await opened.send_json({"type": "read", "ids": [entries[0].id]})
     assert (await frame(opened, "unread"))["count"] == 0
     await asyncio.sleep(0.3)
