@@ -19,10 +19,10 @@ from streams import transport
 
 # Milliseconds that a fetch waits at the broker: the delay of a record that comes while it waits.
 # Short while records come, since those just sent lead to others; else longer, as each fetch costs.
-EAGER_WAIT: Final = 20
-PATIENT_WAIT: Final = 200
+EAGER_WAIT: Final = 50
+PATIENT_WAIT: Final = 50
 # Seconds after the last record until a fetch waits longer: less than a clock tick's second.
-EAGER_FOR: Final = 0.1
+EAGER_FOR: Final = 0.0
 
 
 class ConsumerThread(transport.ConsumerThread):

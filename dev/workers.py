@@ -80,7 +80,8 @@ def worker(app: str, number: int, port: int, environ: Mapping[str, str], data: P
     }
     command = [
         *(sys.executable, "-m", "faust", "-A", f"{app}.app", "-L", "uvloop", "-q"),
-        *("worker", "-l", "warn"),
+        # Not `warn`: Faust then shows a spinner, for which it sets the root logger to DEBUG.
+        *("worker", "-l", "info"),
     ]
     child = Child(name, command, data / f"{name}.log", environ={**environ, **own})
     return Worker(child, url(port))

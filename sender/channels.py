@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,16 @@ class Outcome:
     suppress: bool = False
     maybe: bool = False
     outputs: tuple[Output, ...] = ()
+
+
+def fault(job: Job, error: Exception) -> Outcome:
+    """Return the outcome of a job that met an error of ours, which must not cost its neighbours.
+
+    What is logged is where it happened: the message may quote what the job says.
+    """
+    place = "".join(traceback.format_tb(error.__traceback__, limit=-3))
+    logger.error("job %s: %s\n%s", job.job_id, type(error).__name__, place)
+    return Outcome("failed", f"error: {type(error).__name__}")
 
 
 Outcomes = list[tuple[Job, Outcome]]

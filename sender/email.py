@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from sender.channels import Outcome, Outcomes
+from sender.channels import Outcome, Outcomes, fault
 from sender.links import ConfirmLinks, LinkMaker
 from sender.message import Mail, build
 from sender.render import Renderer
@@ -130,11 +129,7 @@ class EmailChannel:
         except InvalidMail as error:
             return Outcome("failed", str(error))
         except Exception as error:
-            # A fault of ours with one job must not cost its neighbours their mails. The message
-            # may quote the mail: it is not logged.
-            place = "".join(traceback.format_tb(error.__traceback__, limit=-3))
-            logger.error("job %s: %s\n%s", job.job_id, type(error).__name__, place)
-            return Outcome("failed", f"error: {type(error).__name__}")
+            return fault(job, error)
         if outcome.suppress:
             # It lasts by its record; until that is read, Redis may as well know.
             with suppress(RedisUnavailable):

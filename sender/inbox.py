@@ -137,10 +137,6 @@ class Inbox:
         kept = (_draft(fields[b"e"]).numbered(_number(key)) for key, fields in rows)
         return [Kept(entry, entry.id not in ids) for entry in kept]
 
-    async def unread_entries(self, user_id: str) -> list[InboxEntry]:
-        """Return the entries that are unread, oldest first."""
-        return [kept.entry for kept in await self.entries(user_id) if not kept.read]
-
     async def unread(self, user_id: str) -> int:
         """Return how many entries are unread."""
         return (await self.state(user_id)).unread

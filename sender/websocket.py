@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sender.channels import Outcome, Outcomes
+from sender.channels import Outcome, Outcomes, fault
 from sender.inbox import Draft, Inbox
 from streams.errors import TemplateError
 from streams.jobs import Job, encode
@@ -56,6 +56,8 @@ class WebsocketChannel:
             except TemplateError as error:
                 logger.warning("job %s: %s", job.job_id, error)
                 failed.append((job, Outcome("failed", f"template: {error}")))
+            except Exception as error:
+                failed.append((job, fault(job, error)))
         if failed:
             yield failed
         if drafts:

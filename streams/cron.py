@@ -1,7 +1,9 @@
 """When a campaign is due in a zone: cron expressions evaluated in local time.
 
 A fixed local time that does not exist fires at the next valid instant; one that exists twice fires
-once, the first time; expressions with a wildcard in minute or hour follow cronsim (Debian's cron).
+once, the first time; expressions with a wildcard in minute or hour follow cronsim (Debian's cron),
+which fires whenever the clock shows such a time, but leaves some out on a day when the clock moves
+by something else than an hour (Lord Howe, twice a year).
 """
 
 from __future__ import annotations

@@ -88,12 +88,11 @@ class Deciding:
             return False
         tables = self._state.tables(key)
         now = self._now(tables)
-        if now is None:
-            return False
         work = Work(key)
         ends = monotonic() + SLICE
-        due = tables.deferred.due(now, RELEASED)
+        due = tables.deferred.due(now, RELEASED) if now is not None else []
         for job_id in due:
+            assert now is not None
             self._release(job_id, tables, work, now)
             if work.size > FLUSH_AT or monotonic() > ends:
                 break
@@ -236,6 +235,8 @@ class Deciding:
 
     async def _flush(self, tables: Tables, work: Work, *, lazily: bool = False) -> None:
         """Send, wait, write the tables' changes, wait, and make them the tables' own."""
+        if not work.applied and not work.outputs and not tables.size:
+            return
         if work.outputs:
             await self._outgoing.send(work.outputs)
         book = tables.counts.book

@@ -93,15 +93,19 @@ def advance(
     work: Work,
     settings: Settings,
     agents: Mapping[str, Agent],
-    now: datetime,
+    now: datetime | None,
     ends: float,
     busy: bool,
 ) -> bool:
-    """Take the walk whose turn it is on by a slice; False if none is open or may go on."""
+    """Take the walk whose turn it is on by a slice; False if none is open or may go on.
+
+    Before the first tick (`now` is None) it is as late as when the walk was opened.
+    """
     walk_id = _turn(tables, busy)
     row = tables.walks.get(walk_id) if walk_id is not None else None
     if walk_id is None or row is None:
         return False
+    now = now or row.as_of
     arrival = Arrival(
         cause=row.cause,
         at=row.due or row.as_of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -21,10 +22,9 @@ from dev.cinema.tail import Tail
 from dev.cinema.visits import Postbox
 from dev.errors import NotReady
 from dev.stack import Addresses
+from streams.progress import BUSY, POSITION
 from streams.topics import FILMS, TOPICS
 
-# What nobody in the service reads on is done when it is written.
-CONSUMED: Final = TOPICS.keys() - {"inbox", "dead_letters"}
 # The pause between two looks: some milliseconds of a worker's time each.
 POLL: Final = 0.01
 # A step takes a fraction of a second; a worker that was killed is back in ten.
@@ -45,8 +45,8 @@ class Play:
         assert addresses.mailbox is not None
         self.postbox = Postbox(session, addresses.mailbox)
         self._session = session
-        self._workers = [*addresses.streams, *addresses.sender]
-        self._films: set[str] = set()
+        self._apps = (addresses.streams, addresses.sender)
+        self._films: set[str | None] = set()
         self._moments = _moments(story)
 
     @asynccontextmanager
@@ -73,10 +73,11 @@ class Play:
         self.seen.step = step.number
         self.wrong += await self.postbox.visit(step.visits, self.seen.jobs)
         await self.feed.send(step.records)
-        self._films |= {
-            record.key for record in step.records if record.topic == FILMS.name and record.key
-        }
+        new = {record.key for record in step.records if record.topic == FILMS.name}
+        self._films |= new
         await self.settle()
+        if new:
+            await self._catalogued()
         for ticks in self._stretches(step.number):
             await self.feed.tick(ticks)
             await self.settle()
@@ -91,35 +92,55 @@ class Play:
         if ticks:
             yield ticks
 
-    async def settle(self) -> Gauges:
-        """Wait until the workers have processed all there is; return their numbers then.
+    async def settle(self) -> None:
+        """Wait until the workers have processed all there is.
 
-        Nothing is left when every partition's end, read before and after the workers were asked,
-        is the same and where they stand, and none of them is at work.
+        Nothing is left when every topic's ends, read before and after the workers were asked, are
+        the same and where they stand, and none of them is at work.
         """
         deadline = monotonic() + SETTLE_LIMIT
-        while monotonic() < deadline:
-            await self.tail.read()
+        await self.tail.read()
+        while True:
             ends = dict(self.tail.ends)
+            while not await self._quiet():
+                if monotonic() > deadline:
+                    raise NotReady(
+                        f"the workers have not come to rest in {SETTLE_LIMIT:.0f} s: see their logs"
+                    )
+                await asyncio.sleep(POLL)
+            await self.tail.read()
+            if self.tail.ends == ends:
+                return
+
+    async def _quiet(self) -> bool:
+        """Tell whether all workers have processed what the last look at the topics found."""
+        wanted: Counter[str] = Counter()
+        for (topic, _), end in self.tail.ends.items():
+            wanted[topic] += end
+        for workers in self._apps:
             try:
-                found = await gauges.read(self._session, self._workers)
+                found = await gauges.read(self._session, workers, POSITION, BUSY)
             except aiohttp.ClientError:
                 # A worker that is being started again.
-                found = Gauges(())
-            if self._quiet(found, ends):
-                await self.tail.read()
-                if self.tail.ends == ends:
-                    return found
-            await asyncio.sleep(POLL)
-        raise NotReady(f"the workers have not come to rest in {SETTLE_LIMIT:.0f} s: see their logs")
+                return False
+            topics = {labels["topic"] for labels, _ in found.of(POSITION)}
+            if found.total(BUSY) or not topics:
+                return False
+            if any(found.total(POSITION, topic=topic) < wanted[topic] for topic in topics):
+                return False
+        return True
 
-    def _quiet(self, found: Gauges, ends: dict[tuple[str, int], int]) -> bool:
-        positions = found.positions()
-        return (
-            all(positions.get(place, 0) >= ends[place] for place in ends if place[0] in CONSUMED)
-            and found.total("cinema_busy") == 0
-            and all(value >= len(self._films) for _, value in found.of("cinema_films"))
-        )
+    async def _catalogued(self) -> None:
+        """Wait until every streams worker knows the films that are out: each reads them apart."""
+        while True:
+            found = await self.numbers()
+            if all(value >= len(self._films) for _, value in found.of("cinema_films")):
+                return
+            await asyncio.sleep(POLL)
+
+    async def numbers(self) -> Gauges:
+        """Return all numbers of all workers."""
+        return await gauges.read(self._session, [url for app in self._apps for url in app])
 
 
 def _moments(story: Story) -> set[datetime]:

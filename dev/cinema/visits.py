@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,8 @@ from dev.cinema.seen import Job
 
 CONFIRM_LINK: Final = re.compile(r"https?://\S+/confirm/[\w-]+")
 UNSUBSCRIBE_LINK: Final = re.compile(r"<(https?://[^>]+/unsubscribe/[^>]+)>")
+# More than come between two visits, mostly.
+NEW: Final = 100
 # RFC 8058, section 3.1: what a mail provider posts when someone clicks "unsubscribe".
 ONE_CLICK: Final = {"List-Unsubscribe": "One-Click"}
 
@@ -29,8 +32,16 @@ class Postbox:
 
     async def fetch(self) -> None:
         """Read the headers of what is new."""
-        found, missing = {"total": 0}, EXPECTED
-        while len(self.mails) + missing > found["total"]: pass
+        limit = NEW
+        while True:
+            found = await self._get("messages", start=0, limit=limit)
+            new = found["total"] - len(self.mails)
+            if new <= limit:
+                break
+            limit = new
+        for mail in reversed(found["messages"][:new]):
+            self.mails.append(mail)
+            self.of_job[job_of(mail)] = mail["ID"]
 
     async def visit(self, visits: Sequence[Visit], jobs: Mapping[str, Job]) -> list[str]:
         """Open the links as one does; return what went wrong."""
@@ -38,18 +49,18 @@ class Postbox:
             return []
         await self.fetch()
         last = {(jobs[job].user_id, jobs[job].kind): job for job in self.of_job if job in jobs}
-        wrong = []
-        for visit in visits:
-            job = last.get((visit.user_id, visit.kind))
-            if job is None:
-                wrong.append(f"{visit.user_id} has no {visit.kind} mail to {visit.purpose} with")
-                continue
-            mail = await self._get(f"message/{self.of_job[job]}")
-            if problem := await self._open(visit, mail):
-                wrong.append(f"{visit.user_id} cannot {visit.purpose}: {problem}")
-        return wrong
+        jobs_of = [last.get((visit.user_id, visit.kind)) for visit in visits]
+        found = await asyncio.gather(*map(self._open, visits, jobs_of))
+        return [
+            f"{visit.user_id} cannot {visit.purpose}: {problem}"
+            for visit, problem in zip(visits, found, strict=True)
+            if problem is not None
+        ]
 
-    async def _open(self, visit: Visit, mail: dict[str, Any]) -> str | None:
+    async def _open(self, visit: Visit, job: str | None) -> str | None:
+        if job is None:
+            return f"there is no mail of kind {visit.kind}"
+        mail = await self._get(f"message/{self.of_job[job]}")
         if visit.purpose == CONFIRM:
             link, form = CONFIRM_LINK.search(mail["Text"]), None
             url = link and link[0]

@@ -78,4 +78,4 @@ class Breaker:
         if self.state == "closed":
             return 0.0
         # While the probe is out nobody knows; it is asked again a little later.
-        return PAUSE / 10 if self._probing else max(0.0, self._until - self._clock())
+        return PAUSE / 2 if self._probing else max(0.0, self._until - self._clock())

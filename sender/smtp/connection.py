@@ -1,4 +1,4 @@
-"""One connection to a mail server: opened by aiosmtplib, used for one mail after the other."""
+"""One connection to a mail server, used for one mail after the other."""
 
 from __future__ import annotations
 
@@ -22,35 +22,6 @@ from streams.settings import SmtpServer
 START_INPUT: Final = 354
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait for a server, in seconds (RFC 5321, 4.5.3.2).
-
-    A relay of one's own answers commands at once, so those are far below the RFC's minutes: a
-    mail that waits is not lost, only later. The last is the RFC's: a client that gives up before
-    the server has answered the end of the data will send the mail again.
-    """
-
-    connect: float = 15.0
-    command: float = 60.0
-    final: float = 600.0
-    quit: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Who a mail is from and for, ready for the wire, and what builds it (8bit or not)."""
-
-    sender: str
-    recipient: str
-    needs_smtputf8: bool
-    build: Callable[[bool], bytes]
-
-
-class Unreachable(Undelivered):
-    """The server cannot be reached or takes no mail from us: nothing was tried."""
-
-
 class Lost(Undelivered):
     """The connection ended before the server had the mail."""
 
@@ -72,54 +43,6 @@ class Connection:
         self.mails = 0
         self.usable = True
         self.hung_up = False
-
-    @classmethod
-    async def open(
-        cls, server: SmtpServer, name: str, timeouts: Timeouts, tls: ssl.SSLContext
-    ) -> Connection:
-        """Connect, secure the connection as the setting says, log in.
-
-        Raises Unreachable, with the stage and the cause.
-        """
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            use_tls=server.tls,
-            start_tls=False,
-            tls_context=tls,
-            local_hostname=name,
-            timeout=timeouts.connect,
-        )
-        stage: Stage = "connect"
-        try:
-            await client.connect()
-            stage = "EHLO"
-            await _hello(client)
-            encrypted = server.tls
-            if not encrypted and server.starttls != "never":
-                stage = "STARTTLS"
-                if client.supports_extension("starttls"):
-                    await client.starttls()
-                    encrypted = True
-                    await _hello(client)
-                elif server.starttls == "require":
-                    raise aiosmtplib.SMTPException("the server offers no STARTTLS")
-            if server.user is not None:
-                stage = "AUTH"
-                if not encrypted and server.starttls == "auto" and not _is_local(server.host):
-                    raise aiosmtplib.SMTPException(
-                        "no password is sent unencrypted; ?starttls=never sends it all the same"
-                    )
-                await client.login(server.user, server.password or "")
-            if client.protocol is None:
-                raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-            return cls(client, client.protocol, timeouts)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            client.close()
-            raise Unreachable(f"{server.host}:{server.port}: {stage}: {_told(error)}") from error
-        except BaseException:
-            client.close()
-            raise
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Send one mail and return what the server made of it.
@@ -181,7 +104,7 @@ class Connection:
             response = await self._protocol.execute_command(command, timeout=self._timeouts.command)
         except (aiosmtplib.SMTPException, OSError) as error:
             self.usable = False
-            raise Lost(f"{_told(error)} (at {stage})") from error
+            raise Lost(f"{told(error)} (at {stage})") from error
         except asyncio.CancelledError:
             # Its reply would be taken for the next command's.
             self.usable = False
@@ -197,7 +120,7 @@ class Connection:
             self._protocol.write(content)
             response = await self._protocol.read_response(timeout=self._timeouts.final)
         except (aiosmtplib.SMTPException, OSError) as error:
-            return _maybe(_told(error))
+            return _maybe(told(error))
         reply = Reply(response.code, response.message)
         if reply.code < 200 or 300 <= reply.code < 400:
             return _maybe(reply.told)
@@ -223,42 +146,5 @@ class Connection:
         return classify(reply, stage)
 
 
-def on_the_wire(content: bytes) -> bytes:
-    """Return a mail as DATA carries it: dots stuffed, ended (RFC 5321, 4.5.2).
-
-    Raises InvalidMail for a bare CR or LF: what one server takes for the end of a mail and another
-    does not lets a second mail hide in the first (SMTP smuggling).
-    """
-    lines = content.count(b"\r\n")
-    if content.count(b"\n") != lines or content.count(b"\r") != lines:
-        raise InvalidMail("a mail holds a bare CR or LF: end its lines with CRLF")
-    content = content.replace(b"\r\n.", b"\r\n..")
-    if content.startswith(b"."):
-        content = b"." + content
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
-
-
 def _maybe(why: str) -> Outcome:
     return Outcome("retrying", f"maybe sent: {why} (at end of data)", maybe=True)
-
-
-async def _hello(client: aiosmtplib.SMTP) -> None:
-    try:
-        await client.ehlo()
-    except aiosmtplib.SMTPHeloError as error:
-        if error.code == 421 or not client.is_connected:
-            raise
-        await client.helo()
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        return Reply(error.code, str(error.message)).told
-    return Reply(0, str(error) or type(error).__name__).told.removeprefix("0 ")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sender.channels import Outcome
 from sender.smtp.connection import Envelope, Lost, Timeouts, Unreachable
 from sender.smtp.server import Server
+from streams.errors import SettingsError
 from streams.settings import Settings, SmtpServer
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,11 @@ class Pool:
     ) -> None:
         """Prepare a number of connections to each server; `name` is what EHLO says.
 
-        Certificates are verified against the system's store, or as `tls` says.
+        Certificates are verified against the system's store, or as `tls` says. Raises SettingsError
+        where there is no server.
         """
+        if not servers:
+            raise SettingsError("CINEMA_SMTP names no server: write smtp://host:port")
         timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
         self.size = size
         self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
@@ -71,13 +75,14 @@ class Pool:
                 away = error
         if lost is not None:
             return Outcome("retrying", str(lost))
-        raise away or Unreachable("there is no mail server: set CINEMA_SMTP")
+        assert away is not None
+        raise away
 
     async def ready(self) -> None:
         """Wait until a server may be asked again."""
         # Nobody announces the end of a pause: it is a time.
         while wait := min(  # noqa: ASYNC110
-            (server.breaker.wait() for server in self.servers), default=0.0
+            server.breaker.wait() for server in self.servers
         ):
             await asyncio.sleep(wait)
 

@@ -1,4 +1,4 @@
-"""The sender worker's addresses: websocket, viewer, confirm, unsubscribe, preview, health.
+"""The sender worker's addresses: websocket, viewer, confirm, unsubscribe, preferences, preview.
 
 Plain aiohttp handlers, mounted on Faust's own web app. May import `sender`, `streams` and
 `streams.web`'s answers, guard, pages and health.
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sender.web.confirm import Confirm
 from sender.web.hub import Hub
+from sender.web.preferences import Preferences
 from sender.web.reads import Reads
 from sender.web.site import SenderSite
 from sender.web.sockets import Sockets
@@ -50,6 +51,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
     Sockets(site, guard.tokens, hub, reads).mount(web_app)
     Confirm(site, pages).mount(web_app)
     Unsubscribe(site, pages).mount(web_app)
+    Preferences(site, pages).mount(web_app)
     web_app.router.add_get("/viewer", viewer)
     web_app.router.add_get("/preview/{template}/{locale}", guarded(guard, site.preview))
     pages.mount(web_app)

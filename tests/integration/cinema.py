@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,9 +19,7 @@ import jwt
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from dev.cinema import gauges
-from dev.cinema.gauges import Gauges
-from dev.cinema.tail import Entry, Place, Tail
+from dev.cinema.tail import Entry, Tail
 from streams.kinds import KINDS
 from streams.partitions import partition_of
 from streams.topics import INPUTS, TOPICS
@@ -32,11 +31,33 @@ SETTLE_LIMIT: Final = 60.0
 POLL: Final = 0.03
 OUTCOMES: Final = ("applied", "decided", "duplicate", "forwarded", "dead")
 STATUSES: Final = ("sent", "skipped", "deferred", "retrying", "failed")
-# The topics whose reader's position says that a record was processed.
-CONSUMED: Final = frozenset(
-    {topic.name for topic in INPUTS}
-    | {"outbox", "outbox_urgent", "held", "deliveries", "confirmations", "suppressions"}
-)
+LINE: Final = re.compile(r"^(cinema_\w+?)(?:\{(.*?)\})? (\S+)$", re.MULTILINE)
+LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+class Gauges:
+    """One reading of some workers' numbers."""
+
+    def __init__(self, *pages: str) -> None:
+        self._samples: defaultdict[str, list[tuple[dict[str, str], float]]] = defaultdict(list)
+        for page in pages:
+            for name, labels, value in LINE.findall(page):
+                self._samples[name].append((dict(LABEL.findall(labels)), float(value)))
+
+    def __add__(self, other: Gauges) -> Gauges:
+        both = Gauges()
+        for one in (self, other):
+            for name, samples in one._samples.items():
+                both._samples[name] += samples
+        return both
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of a gauge over the samples that carry those labels."""
+        return sum(value for found, value in self._samples[name] if labels.items() <= found.items())
+
+    def values(self, name: str, label: str) -> set[str]:
+        """Return what a label of a gauge says, in all its samples."""
+        return {found[label] for found, _ in self._samples[name]}
 
 
 class Sent(NamedTuple):
@@ -213,34 +234,43 @@ class Cinema:
     async def settle(self, limit: float = SETTLE_LIMIT) -> Gauges:
         """Wait until the workers have processed all there is; return their numbers then."""
         deadline = monotonic() + limit
-        found, ends = Gauges(()), dict[Place, int]()
+        waits: object = "the first look"
         while monotonic() < deadline:
             await self._tail.read()
             ends = dict(self._tail.ends)
             with suppress(aiohttp.ClientError, TimeoutError):
-                workers = [*self.up.addresses.streams, *self.up.addresses.sender]
-                found = await gauges.read(self.http, workers)
-                if self._quiet(found, ends):
+                streams = await self._read(self.up.addresses.streams)
+                sender = await self._read(self.up.addresses.sender)
+                waits = self._behind(streams) | self._behind(sender)
+                if not waits:
                     await self._tail.read()
                     if self._tail.ends == ends:
-                        return found
+                        return streams + sender
+                    waits = "new records"
             await asyncio.sleep(POLL)
-        positions = found.positions()
-        behind = {
-            place: (positions.get(place), end)
-            for place, end in ends.items()
-            if place[0] in CONSUMED and positions.get(place, 0) < end
-        }
-        raise AssertionError(f"not at rest within {limit} s; behind: {behind}; {self.up.errors}")
+        raise AssertionError(f"not at rest within {limit} s, waits for {waits}: {self.up.errors}")
 
-    def _quiet(self, found: Gauges, ends: Mapping[Place, int]) -> bool:
-        positions = found.positions()
-        return (
-            all(positions.get(place, 0) >= ends[place] for place in ends if place[0] in CONSUMED)
-            and found.total("cinema_busy") == 0
-            and found.total("cinema_walks_open") == 0
-            and found.total("cinema_films_lag") == 0
-        )
+    async def _read(self, workers: Iterable[str]) -> Gauges:
+        return Gauges(*await asyncio.gather(*(self._page(url) for url in workers)))
+
+    async def _page(self, url: str) -> str:
+        async with self.http.get(f"{url}/metrics") as response:
+            response.raise_for_status()
+            return await response.text()
+
+    def _behind(self, found: Gauges) -> dict[str, object]:
+        """Return what the workers of an app still have to do."""
+        topics = found.values("cinema_position", "topic")
+        waits: dict[str, object] = {} if topics else {"topics": "none assigned"}
+        for topic in topics:
+            end = sum(end for place, end in self._tail.ends.items() if place[0] == topic)
+            position = found.total("cinema_position", topic=topic)
+            if position < end:
+                waits[topic] = (position, end)
+        for name in ("cinema_busy", "cinema_walks_open", "cinema_films_lag"):
+            if number := found.total(name):
+                waits[name] = number
+        return waits
 
     # -- what comes out
 

@@ -14,7 +14,6 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from sender.deliveries import Deliveries
 from streams.delivery_log import ERASED, DeliveryLog
 from streams.jobs import FINAL_STATUSES, Cause, Delivery, job_id
 from streams.serving import connect
@@ -45,7 +44,7 @@ def log(redis: Redis) -> DeliveryLog:
 
 async def test_a_persons_deliveries_come_newest_first_and_each_once(log: DeliveryLog) -> None:
     first, last = delivery("a"), delivery("b", minutes=5)
-    await Deliveries(log).handle([last, first], NOW)
+    await log.fold([last, first])
     await log.fold([first, last])
     assert await log.latest("anna") == [last, first]
     assert await log.latest("boris") == []

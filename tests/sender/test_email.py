@@ -16,7 +16,6 @@ from sender.channels import Outcome
 from sender.email import EmailChannel
 from sender.links import ConfirmLinks, LinkMaker, confirm_code
 from sender.render import Renderer
-from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from streams.jobs import Job
 from streams.settings import Settings
@@ -194,8 +193,7 @@ async def test_with_the_server_away_jobs_are_left_out_and_go_when_it_is_back(
 async def test_outcomes_come_as_soon_as_they_are_known(
     channel: EmailChannel, smtpd: ScriptedServer
 ) -> None:
-    channel.pool = Pool([], "sender.example", size=2)
-    channel.pool.servers = pool_of(smtpd, size=2).servers
+    channel.pool = pool_of(smtpd, size=2)
     smtpd.delays["end of data"] = 0.05
     groups = [
         len(group)

@@ -14,6 +14,8 @@ from tests.sender.conftest import NOW, job_of
 
 class Rendered:
     def inbox(self, job: Job, now: object = None) -> tuple[str, str, str]:
+        if job.kind == "episode":
+            raise ZeroDivisionError
         if job.kind == "tip":
             raise TemplateError("template tip/en/inbox.txt: it raised")
         return "Title", job.context["body"], "https://cinema.example/"
@@ -50,6 +52,7 @@ async def test_a_repeat_gives_the_same_record_and_no_second_entry(redis: Redis) 
 
 async def test_an_entry_that_cannot_be_rendered_fails_alone(redis: Redis) -> None:
     channel = WebsocketChannel(Rendered(), Inbox(redis))
-    delivered = await deliver(channel, note("a", kind="tip"), note("b"))
+    jobs = (note("a", kind="tip"), note("b"), note("c", kind="episode"))
+    delivered = await deliver(channel, *jobs)
     outcomes = {job.kind: outcome.status for job, outcome in delivered}
-    assert outcomes == {"tip": "failed", "activity": "sent"}
+    assert outcomes == {"tip": "failed", "activity": "sent", "episode": "failed"}

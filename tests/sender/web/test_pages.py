@@ -327,3 +327,104 @@ async def test_with_redis_away_a_link_asks_for_patience(
         assert response.content_type == "text/html"
     finally:
         redis_of_pages.start()
+
+
+# -- preferences
+
+
+@pytest.fixture
+def preferring(settings: Settings) -> str:
+    return "/preferences/" + Tokens(settings.link_secret).sign("preferences", ["u"])
+
+
+async def test_the_preferences_page_changes_nothing(
+    client: Client, neighbours: Neighbours, preferring: str
+) -> None:
+    response = await client.get(preferring)
+    text = await response.text()
+    assert response.status == 200
+    assert 'name="weekly_reminder"' in text
+    assert 'name="welcome"' not in text
+    assert neighbours.written == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "event"),
+    [
+        ({"tip": "off", "episode": "on"}, {"unsubscribe": ["tip"], "resubscribe": ["episode"]}),
+        ({"locale": "ru"}, {"locale": "ru"}),
+        ({"timezone": " Asia/Kathmandu "}, {"timezone": "Asia/Kathmandu"}),
+        ({"quiet": "none"}, {"quiet_hours": None}),
+        (
+            {"quiet": "set", "from": "22:00", "to": "07:30"},
+            {"quiet_hours": {"from": "22:00", "to": "07:30"}},
+        ),
+        ({"pause": "none"}, {"pause_until": None}),
+        (
+            {"pause": "set", "until": "2027-07-01", "timezone": "Europe/Berlin"},
+            {"pause_until": "2027-07-01T00:00:00+02:00", "timezone": "Europe/Berlin"},
+        ),
+    ],
+)
+async def test_what_is_chosen_becomes_an_event_and_nothing_else_does(
+    client: Client, neighbours: Neighbours, preferring: str, fields: Any, event: Any
+) -> None:
+    untouched = {"from": "22:00", "to": "08:00", "locale": "", "activity": ""}
+    response = await client.post(preferring, data=untouched | fields)
+    assert response.status == 200
+    (written,) = neighbours.written
+    assert (written.topic, written.key) == (PREFERENCES, "u")
+    assert msgspec.json.decode(written.value or b"") == {"user_id": "u"} | event
+    assert DECODERS["preferences"](written.value or b"").people == ("u",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"locale": "xx"},
+        {"timezone": "Europe/Nowhere"},
+        {"timezone": "../etc/passwd"},
+        {"quiet": "set", "from": "25:00", "to": "08:00"},
+        {"quiet": "set"},
+        {"pause": "set", "until": "tomorrow"},
+        {"pause": "set"},
+    ],
+)
+async def test_a_choice_that_cannot_be_used_is_422_and_says_which(
+    client: Client, neighbours: Neighbours, preferring: str, fields: dict[str, str]
+) -> None:
+    response = await client.post(preferring, data=fields)
+    assert response.status == 422
+    assert 'role="alert"' in await response.text()
+    assert neighbours.written == []
+
+
+async def test_a_form_that_is_sent_untouched_changes_nothing(
+    client: Client, neighbours: Neighbours, preferring: str
+) -> None:
+    response = await client.post(preferring, data={"from": "22:00", "welcome": "off"})
+    assert response.status == 200
+    assert "Nothing was changed" in await response.text()
+    assert neighbours.written == []
+
+
+async def test_what_a_person_typed_is_escaped(client: Client, preferring: str) -> None:
+    response = await client.post(preferring, data={"timezone": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in await response.text()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_token_of_another_purpose_opens_no_preferences(
+    client: Client, neighbours: Neighbours, settings: Settings, method: str
+) -> None:
+    for purpose in ("unsubscribe", "statistics", "login", "session"):
+        token_ = Tokens(settings.link_secret).sign(purpose, ["u"])
+        assert (await client.request(method, f"/preferences/{token_}")).status == 404
+    assert neighbours.written == []
+
+
+async def test_preferences_are_saved_when_kafka_has_them(
+    client: Client, neighbours: Neighbours, preferring: str
+) -> None:
+    neighbours.broker_is_away = True
+    assert (await client.post(preferring, data={"locale": "ru"})).status == 503

@@ -1,0 +1,156 @@
+"""CPU time of an event through the boundary, beside raw aiokafka and beside plain Faust.
+
+Each loop is a process of its own that reads the same topic of eight partitions, already filled;
+rounds take turns. On Apache Kafka where it can be had, else on the embedded broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from bench import servers
+from bench.agents import Options, settings
+from bench.figures import Figure, of_rounds
+from bench.processes import measured
+from dev.embedded import EAGER_WAIT
+from dev.errors import StackError
+from dev.ports import free_port
+from dev.services import KAFKA
+from streams import topics
+from streams.declaring import bootstrap, declare
+from streams.partitions import partition_of
+from streams.settings import Settings
+from streams.topics import Topic
+
+ROUNDS: Final = 3
+EVENTS: Final = 40_000
+# Plain Faust takes ten times as long for each.
+FAUST_EVENTS: Final = 5_000
+# People are met again, as in a cinema: rows are written more than once.
+PEOPLE: Final = 10_000
+# Faust fixes it for its consumers, so the raw ones have it too.
+FETCH_WAIT_MS: Final = 1500
+
+#: Name of a loop → the module that runs it, its mode and its number of events.
+LOOPS: Final = {
+    "raw consume": ("bench.loops", "consume", EVENTS),
+    "trivial": ("bench.boundary_worker", "trivial", EVENTS),
+    "raw produce": ("bench.loops", "produce", EVENTS),
+    "full": ("bench.boundary_worker", "full", EVENTS),
+    "registration": ("bench.boundary_worker", "registration", EVENTS),
+    "faust trivial": ("bench.faust_worker", "trivial", FAUST_EVENTS),
+    "faust full": ("bench.faust_worker", "full", FAUST_EVENTS),
+}
+
+
+def run() -> Iterator[Figure]:
+    """Measure, and yield CPU per event and events a second."""
+    yield from asyncio.run(_measure())
+
+
+async def _measure() -> list[Figure]:
+    kind = (await servers.brokers("boundary"))[0]
+    taken: dict[str, list[dict[str, float]]] = defaultdict(list)
+    async with servers.broker(kind) as url:
+        await _fill(url)
+        for _ in range(ROUNDS):
+            for name in LOOPS:
+                taken[name].append(await _loop(name, url))
+    return _figures(kind, taken)
+
+
+def _figures(kind: str, taken: dict[str, list[dict[str, float]]]) -> list[Figure]:
+    micros = {name: [1e6 * one["cpu"] / one["events"] for one in taken[name]] for name in taken}
+    rates = {name: [one["events"] / one["seconds"] for one in taken[name]] for name in taken}
+    limits = {
+        "trivial": "raw consume",
+        "full": "raw produce",
+        "registration": "raw produce",
+        "faust trivial": "trivial",
+        "faust full": "full",
+    }
+    found = []
+    for name in LOOPS:
+        of = limits.get(name)
+        limit = (micros[of], f"boundary: {of}") if of else (None, None)
+        label = f"boundary: {name}"
+        found.append(of_rounds(f"{label}, CPU an event on {kind}", "us", micros[name], *limit))
+        limit = (rates[of], f"boundary: {of}") if of else (None, None)
+        found.append(of_rounds(f"{label}, 8 partitions on {kind}", "1/s", rates[name], *limit))
+    return found
+
+
+async def _loop(name: str, url: str) -> dict[str, Any]:
+    module, mode, count = LOOPS[name]
+    group = f"bench-{uuid4().hex[:8]}"
+    if module == "bench.loops":
+        return await measured(
+            module,
+            loop=mode,
+            bootstrap=url.partition("://")[2],
+            group=group,
+            topic=topics.ACTIVITY.name,
+            outbox=topics.OUTBOX_URGENT.name,
+            count=count,
+            fetch_wait_ms=FETCH_WAIT_MS if url.startswith(KAFKA) else EAGER_WAIT,
+        )
+    with TemporaryDirectory(prefix="bench-") as folder:
+        found = await measured(
+            module,
+            mode=mode,
+            broker=url,
+            group=group,
+            count=count,
+            port=free_port(),
+            folder=folder,
+        )
+    if found["committed"] < count:
+        raise StackError(f"{name}: {found['committed']:.0f} of {count} events were committed")
+    return found
+
+
+async def _fill(url: str) -> None:
+    """Declare the topics and put the events in, each in the partition that its person lives in."""
+    options = Options("", url, "", 0, 1, "data")
+    cinema = replace(settings(options), partitions=Settings().partitions)
+    await declare(cinema)
+    events = [
+        {"user_id": f"user-{number % PEOPLE}", "body": "Bob has answered your review of Metropolis"}
+        for number in range(EVENTS)
+    ]
+    await _send(cinema, topics.ACTIVITY, events)
+    people = [
+        {
+            "event": "send_greeting",
+            "user_id": f"new-{number}",
+            "email": f"new-{number}@example.com",
+            "username": "Ann",
+            "timezone": "Europe/Berlin",
+            "redirect_url": "https://cinema.example/welcome",
+        }
+        for number in range(EVENTS)
+    ]
+    await _send(cinema, topics.REGISTRATION, people)
+
+
+async def _send(cinema: Settings, topic: Topic, events: list[dict[str, str]]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap(cinema), acks="all")
+    await producer.start()
+    try:
+        sent = []
+        for event in events:
+            partition = partition_of(event["user_id"], cinema.partitions)
+            key, value = event["user_id"].encode(), msgspec.json.encode(event)
+            sent.append(await producer.send(topic.name, value, key, partition))
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()

@@ -1,0 +1,63 @@
+"""What benchmarks stand on: brokers and whole stacks in folders of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from bench.figures import say
+from dev import services
+from dev.errors import StackError
+from dev.services import EMBEDDED, KAFKA, Service
+from dev.stack import Options, Stack
+
+START_LIMIT: Final = 60.0
+GRACE: Final = 6.0
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[Service]:
+    """Run a service for as long as the context lasts."""
+    await service.child.start()
+    try:
+        async with asyncio.timeout(START_LIMIT):
+            while not await service.ready():
+                if not service.child.running:
+                    raise StackError(f"{service.child.name} ended:\n{service.child.tail()}")
+                await asyncio.sleep(0.05)
+        yield service
+    finally:
+        await service.child.stop(GRACE)
+
+
+async def brokers(benchmark: str) -> list[str]:
+    """Return the kinds of broker that this machine can run, Apache Kafka first."""
+    with TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            await services.broker(KAFKA, Path(folder))
+        except StackError as error:
+            say(f"{benchmark} on Apache Kafka is skipped: {error}")
+            return [EMBEDDED]
+    return [KAFKA, EMBEDDED]
+
+
+@asynccontextmanager
+async def broker(kind: str) -> AsyncIterator[str]:
+    """Run a broker and give the setting that names it."""
+    with TemporaryDirectory(prefix="bench-") as folder:
+        async with running(await services.broker(kind, Path(folder))) as service:
+            scheme = "embedded" if kind == EMBEDDED else "kafka"
+            yield f"{scheme}://{service.address}"
+
+
+@asynccontextmanager
+async def stack(kind: str, *, streams: int = 1, smtp: bool = True) -> AsyncIterator[Stack]:
+    """Run a whole stack; without `smtp` it sends to CINEMA_SMTP."""
+    with TemporaryDirectory(prefix="bench-") as folder:
+        options = Options(broker=kind, streams=streams, smtp=smtp, data=Path(folder))
+        async with Stack(options) as started:
+            yield started
