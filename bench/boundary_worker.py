@@ -37,7 +37,6 @@ class Trivial(CinemaApp):
         self.take(topics.ACTIVITY, processing.accept)
 
     async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
-        self._stopwatch.start()
         for record in records:
             self._decode(record.value)
         self._stopwatch.add(len(records))
@@ -65,7 +64,6 @@ class Full(CinemaApp):
         self.take(agent.topic, processing.accept)
 
     async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
-        self._stopwatch.start()
         await self._deciding.process(batch, records)
         self._stopwatch.add(len(records))
 

@@ -69,7 +69,6 @@ def app(options: Options) -> faust.App:
 
         async def trivial(values: AsyncIterable[bytes]) -> None:
             async for value in values:
-                stopwatch.start()
                 decode(value)
                 stopwatch.add(1)
 
@@ -85,7 +84,6 @@ def app(options: Options) -> faust.App:
 
     async def full(values: Any) -> None:
         async for event in values.events():
-            stopwatch.start()
             record = event.message
             decoded = decode(event.value)
             user = users.of(decoded.user_id)

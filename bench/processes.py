@@ -42,10 +42,10 @@ async def measured(module: str, **options: object) -> dict[str, Any]:
         process.kill()
         await process.wait()
         raise
-    # Faust's worker has a line or two of its own to say.
-    lines = [line for line in printed.splitlines() if line.startswith(b"{")]
-    if process.returncode or not lines:
+    # Faust's worker moves a terminal's cursor first.
+    _, brace, line = printed.partition(b"{")
+    if process.returncode or not brace:
         tail = errors.decode(errors="replace")[-2000:]
         raise StackError(f"{module} {options} ended with {process.returncode}:\n{tail}")
-    found: dict[str, Any] = msgspec.json.decode(lines[-1])
+    found: dict[str, Any] = msgspec.json.decode(brace + line)
     return found

@@ -13,7 +13,8 @@ from sender.channels import Outcome, Outcomes, fault
 from sender.links import ConfirmLinks, LinkMaker
 from sender.message import Mail, build
 from sender.render import Renderer
-from sender.smtp.connection import Envelope, Unreachable
+from sender.smtp.envelope import Envelope
+from sender.smtp.opening import Unreachable
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from streams.errors import InvalidMail, RedisUnavailable, TemplateError

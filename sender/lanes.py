@@ -18,16 +18,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sender import suppressions
 from sender.channels import Channel, Outcome, Outcomes
 from sender.ledger import Ledger
-from sender.retries import conclude
+from sender.outcomes import follow, waiting
 from streams.delivery_log import ERASED
 from streams.errors import RedisUnavailable
-from streams.jobs import Delivery, Erase, Job, encode
-from streams.records import Output, Results
+from streams.jobs import Erase, Job
+from streams.records import Results
 from streams.settings import Settings
-from streams.topics import DELIVERIES, HELD
 
 logger = logging.getLogger(__name__)
 
@@ -185,18 +183,8 @@ class Lane:
             raise
 
     def _results(self, batch: _Batch, now: datetime) -> Results:
-        outputs: list[Output] = []
-        settled: Outcomes = []
-        for job, tried in batch.outcomes:
-            outcome, again = conclude(job, tried, now, self._scale)
-            settled.append((job, outcome))
-            outputs.extend(outcome.outputs)
-            if outcome.suppress:
-                outputs.append(suppressions.record(job.to, outcome.reason, now))
-            if again is not None:
-                outputs.append(Output(HELD, job.user_id, encode(again)))
-            outputs.append(Output(DELIVERIES, job.user_id, encode(_delivery(job, outcome, now))))
-        outputs.extend(Output(HELD, job.user_id, encode(job)) for job in batch.held)
+        outputs, settled = follow(batch.outcomes, now, self._scale)
+        outputs += [waiting(job) for job in batch.held]
         self._ledger.returned(job for job, _ in settled)
 
         async def settle() -> None:
@@ -236,17 +224,3 @@ def _last_attempts(jobs: Iterable[Job]) -> list[Job]:
         if job.job_id not in last or job.attempt > last[job.job_id].attempt:
             last[job.job_id] = job
     return list(last.values())
-
-
-def _delivery(job: Job, outcome: Outcome, now: datetime) -> Delivery:
-    return Delivery(
-        job_id=job.job_id,
-        user_id=job.user_id,
-        channel=job.channel,
-        kind=job.kind,
-        status=outcome.status,
-        reason=outcome.reason,
-        attempt=job.attempt,
-        at=now,
-        cause=job.cause,
-    )

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
-import msgspec
 from redis.asyncio import Redis
 
 from sender.channels import Outcome
 from sender.hands import Hands
+from sender.verdicts import Verdict, decode_verdict, encode_outcome
 from streams.errors import RedisUnavailable
 from streams.jobs import Job
 from streams.serving import Script, digest
@@ -36,31 +36,8 @@ DAYS: Final = 30
 # Redis holds still for a millisecond or two for so many.
 SLICE: Final = 500
 
-State = Literal["mine", "done", "in hand", "foreign", "maybe", "known", "erased"]
 Mark = Literal["s", "f", "k", "r", "n", "c", "-"]
-NOT_OURS: Final[frozenset[State]] = frozenset({"done", "foreign", "erased"})
 MARKS: Final[dict[str, Mark]] = {"sent": "s", "failed": "f", "skipped": "k", "retrying": "r"}
-
-
-class Verdict(NamedTuple):
-    """What the ledger says about a job that someone wants to deliver.
-
-    mine: deliver it. maybe: deliver it, but another may have, whose lease ran out. done: drop it,
-    it or a later attempt has been through. known: it was tried, this was the outcome, and nobody
-    knows whether that was written down. foreign: another has it, for `left` yet. in hand: we have
-    claimed it before. erased: it is of before the person's erasure.
-    """
-
-    state: State
-    left: timedelta = timedelta()
-    outcome: Outcome | None = None
-
-
-class _Noted(msgspec.Struct, array_like=True):
-    status: Literal["sent", "skipped", "failed", "retrying"]
-    reason: str
-    after: float | None
-    suppress: bool
 
 
 @dataclass
@@ -113,17 +90,17 @@ class Ledger:
         await self._hands.take(jobs)
         try:
             rows = [(*_key(job), job.attempt, _milliseconds(job.created_at)) for job in jobs]
-            verdicts = [_verdict(text) for text in await self._claim.over(self._head(), rows)]
+            verdicts = [decode_verdict(text) for text in await self._claim.over(self._head(), rows)]
         except BaseException:
             self._hands.drop(jobs)
             raise
         judged = zip(jobs, verdicts, strict=True)
-        self._hands.drop(job for job, verdict in judged if verdict.state in NOT_OURS)
+        self._hands.drop(job for job, verdict in judged if not verdict.ours)
         return verdicts
 
     async def note(self, outcomes: Iterable[tuple[Job, Outcome]]) -> None:
         """Write down what became of jobs, before anything else is told: who redoes them knows."""
-        await self._write((job, "n", _encode(outcome)) for job, outcome in outcomes)
+        await self._write((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
 
     def returned(self, jobs: Iterable[Job]) -> None:
         """Say that what follows from the jobs is with Kafka now."""
@@ -186,19 +163,3 @@ def _key(job: Job) -> tuple[bytes, bytes]:
         return digest(job.user_id), bytes.fromhex(job.job_id)
     except ValueError:
         return digest(job.user_id), job.job_id.encode()
-
-
-def _encode(outcome: Outcome) -> bytes:
-    after = outcome.after.total_seconds() if outcome.after is not None else None
-    return msgspec.json.encode(_Noted(outcome.status, outcome.reason, after, outcome.suppress))
-
-
-def _verdict(text: bytes) -> Verdict:
-    state, _, rest = text.partition(b" ")
-    if state == b"foreign":
-        return Verdict("foreign", left=timedelta(milliseconds=int(rest)))
-    if state == b"known":
-        noted = msgspec.json.decode(rest, type=_Noted)
-        after = timedelta(seconds=noted.after) if noted.after is not None else None
-        return Verdict("known", outcome=Outcome(noted.status, noted.reason, after, noted.suppress))
-    return Verdict(text.decode())  # type: ignore[arg-type]

@@ -48,6 +48,18 @@ class _Given(Collector):
         yield from families.values()
 
 
+class _Only(Collector):
+    """Shows the metrics of some names; the registry's own restriction knows no rows."""
+
+    def __init__(self, registry: CollectorRegistry, names: Collection[str]) -> None:
+        self._registry, self._names = registry, names
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            if metric.name in self._names or f"{metric.name}_total" in self._names:
+                yield metric
+
+
 class Metrics:
     """What one worker measures; handlers and lanes count here, `rows` are asked at each scrape."""
 
@@ -73,10 +85,8 @@ class Metrics:
         """Add a histogram `cinema_<name>`, in seconds."""
         return Histogram(f"cinema_{name}", text, labels, registry=self.registry, buckets=BUCKETS)
 
-    async def render(self, names: Collection[str] = ()) -> bytes:
-        """Return all of it in Prometheus' text format; of `names`, those this worker counts."""
-        if names:
-            return bytes(generate_latest(self.registry.restricted_registry(names)))
+    async def rows(self) -> list[Row]:
+        """Return what others keep, and whether it could be read."""
         rows: list[Row] = []
         missing = 0
         try:
@@ -85,6 +95,10 @@ class Metrics:
             # With Redis away the worker's own numbers are wanted most.
             missing = 1
         rows.append(Row("rows_missing", {}, missing, "1 when the shared numbers are out of reach."))
+        return rows
+
+    async def render(self, names: Collection[str] = ()) -> bytes:
+        """Return all of it in Prometheus' text format, or the metrics of those names alone."""
         # Assigned after the wait: two scrapes at once each show one whole reading.
-        self._given.rows = rows
-        return bytes(generate_latest(self.registry))
+        self._given.rows = await self.rows()
+        return bytes(generate_latest(_Only(self.registry, names) if names else self.registry))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
 from time import monotonic
 from typing import Final
 
 import aiosmtplib
-from aiosmtplib.protocol import SMTPProtocol
 
 from sender.channels import Outcome
+from sender.smtp.envelope import Envelope, on_the_wire
+from sender.smtp.opening import Timeouts, Unreachable, told
 from sender.smtp.replies import Reply, Stage, classify
-from streams.errors import InvalidMail, Undelivered
-from streams.settings import SmtpServer
+from streams.errors import Undelivered
 
 START_INPUT: Final = 354
 
@@ -33,10 +29,11 @@ class Connection:
     may be tried, `hung_up` whether the server has said that it closes it (421).
     """
 
-    def __init__(self, client: aiosmtplib.SMTP, protocol: SMTPProtocol, timeouts: Timeouts) -> None:
-        """Take over a client that has said EHLO, and logged in where that is asked for."""
+    def __init__(self, client: aiosmtplib.SMTP, timeouts: Timeouts) -> None:
+        """Take over a client that has just been opened."""
+        assert client.protocol is not None
         self._client = client
-        self._protocol = protocol
+        self._protocol = client.protocol
         self._timeouts = timeouts
         self._extensions = client.esmtp_extensions
         self.opened = self.used = monotonic()

@@ -69,6 +69,8 @@ async def open_client(
                     "no password is sent unencrypted; ?starttls=never sends it all the same"
                 )
             await client.login(server.user, server.password or "")
+        if client.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("connection lost")
         return client
     except (aiosmtplib.SMTPException, OSError) as error:
         client.close()

@@ -11,7 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sender.channels import Outcome
-from sender.smtp.connection import Envelope, Lost, Timeouts, Unreachable
+from sender.smtp.connection import Lost
+from sender.smtp.envelope import Envelope
+from sender.smtp.opening import Timeouts, Unreachable
 from sender.smtp.server import Server
 from streams.errors import SettingsError
 from streams.settings import Settings, SmtpServer

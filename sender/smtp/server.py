@@ -9,7 +9,9 @@ from typing import Final
 
 from sender.channels import Outcome
 from sender.smtp.breaker import Breaker
-from sender.smtp.connection import Connection, Envelope, Lost, Timeouts, Unreachable
+from sender.smtp.connection import Connection, Lost
+from sender.smtp.envelope import Envelope
+from sender.smtp.opening import Timeouts, Unreachable, open_client
 from streams.errors import InvalidMail
 from streams.settings import SmtpServer
 
@@ -105,7 +107,8 @@ class Server:
                 return connection
             await connection.quit()
         self.connects += 1
-        return await Connection.open(self.setting, self._name, self._timeouts, self._tls)
+        client = await open_client(self.setting, self._name, self._timeouts, self._tls)
+        return Connection(client, self._timeouts)
 
     async def _put(self, connection: Connection) -> None:
         age = monotonic() - connection.opened

@@ -1,4 +1,4 @@
-"""The streams worker's addresses: intake, statistics, campaigns, login, health.
+"""The streams worker's addresses: intake, statistics, campaigns, status, health.
 
 Plain aiohttp handlers, mounted on Faust's own web app. May import `streams` alone; `sender.web`
 uses its answers, guard, pages and health.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
 
 from streams import links
+from streams.metrics import Row
 from streams.settings import Settings
 from streams.web.answers import answer, form
 from streams.web.guard import Guard
@@ -14,11 +17,11 @@ from streams.web.pages import Pages
 from streams.web.site import Site
 
 # Where a login leads: the overview.
-HOME: Final = "/campaigns"
+HOME: Final = "/status"
 
 
 class Operators:
-    """`/login` and `/campaigns`."""
+    """`/login`, `/campaigns` and `/status`."""
 
     def __init__(self, site: Site, guard: Guard, pages: Pages) -> None:
         """Take what the handlers need."""
@@ -31,6 +34,7 @@ class Operators:
         web_app.router.add_get("/login", self.ask)
         web_app.router.add_post("/login", self.login)
         web_app.router.add_get("/campaigns", self.campaigns)
+        web_app.router.add_get("/status", self.status)
 
     async def ask(self, request: web.Request) -> web.Response:
         """Show the form; with a login link it holds the link's token and needs no key."""
@@ -59,6 +63,54 @@ class Operators:
         if (refusal := self._guard.reader(request)) is not None:
             return refusal
         return answer(self._site.campaigns())
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Show what this worker waits for, its campaigns and its numbers; refreshes itself."""
+        if (refusal := self._guard.reader(request)) is not None:
+            if "text/html" in request.headers.get("Accept", "") and refusal.status == 401:
+                return self._pages.page(
+                    request, "login", status=401, link="", stale=False, wrong=False
+                )
+            return refusal
+        rows = await self._site.metrics.rows()
+        return self._pages.page(
+            request,
+            "status",
+            waits=await self._site.waiting(),
+            campaigns=self._site.campaigns(),
+            records=pivot(rows, "records", "topic", "outcome"),
+            lags=summed(rows, "lag", "topic"),
+            jobs=summed(rows, "job_ids", "kind"),
+            others=[(row.help or row.name, row.value) for row in rows if not row.labels],
+        )
+
+
+def summed(rows: Sequence[Row], name: str, label: str) -> dict[str, int]:
+    """Return the rows of that name by one label, over all partitions."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        if row.name == name:
+            found[row.labels[label]] += int(row.value)
+    return dict(sorted(found.items()))
+
+
+def pivot(
+    rows: Sequence[Row], name: str, down: str, across: str
+) -> tuple[list[str], dict[str, list[int]]]:
+    """Return the rows of that name as a table: its columns, and the numbers of each line."""
+    columns = sorted({row.labels[across] for row in rows if row.name == name})
+    lines = {
+        line: [
+            sum(
+                int(row.value)
+                for row in rows
+                if row.name == name and row.labels[down] == line and row.labels[across] == column
+            )
+            for column in columns
+        ]
+        for line in sorted({row.labels[down] for row in rows if row.name == name})
+    }
+    return columns, lines
 
 
 def login_link(settings: Settings, base: str | None = None) -> str:

@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 
 from sender.channels import Outcome
 from sender.hands import Hands
-from sender.ledger import LEASE, Ledger, Verdict
+from sender.ledger import LEASE, Ledger
+from sender.verdicts import Verdict
 from streams.jobs import Job
 from streams.serving import connect
 from tests.sender.conftest import NOW, job_of

@@ -14,7 +14,8 @@ import pytest
 
 from sender.channels import Outcome
 from sender.smtp import server as server_module
-from sender.smtp.connection import Envelope, Timeouts, Unreachable, on_the_wire
+from sender.smtp.envelope import Envelope, on_the_wire
+from sender.smtp.opening import Timeouts, Unreachable
 from sender.smtp.pool import Pool, ehlo_name
 from streams.errors import InvalidMail
 from streams.settings import SmtpServer

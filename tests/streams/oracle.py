@@ -70,7 +70,9 @@ def places() -> dict[tuple[datetime, ...], ZoneInfo]:
     rules: dict[tuple[object, ...], ZoneInfo] = {}
     by_file: dict[bytes, str] = {}
     for name in names:
-        by_file.setdefault(files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes(), name)
+        by_file.setdefault(
+            files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes(), name
+        )
     for name in by_file.values():
         zone = ZoneInfo(name)
         changes = transitions(zone)

@@ -22,9 +22,7 @@ def campaign(cron: str) -> Campaign:
     return Campaign(campaign_id="c", kind="tip", cron=cron)
 
 
-def occurrences(
-    of: Campaign, zone: ZoneInfo, start: datetime, end: datetime
-) -> list[Occurrence]:
+def occurrences(of: Campaign, zone: ZoneInfo, start: datetime, end: datetime) -> list[Occurrence]:
     found = []
     at = start
     while (following := next_after(of, zone, at)) is not None and following.instant < end:

@@ -89,7 +89,11 @@ class Log(Outgoing):
         self._after()
 
     async def send_whole(
-        self, topic: str, partition: int, rows: Sequence[tuple[bytes, bytes | None]], headers: Any = ()
+        self,
+        topic: str,
+        partition: int,
+        rows: Sequence[tuple[bytes, bytes | None]],
+        headers: Any = (),
     ) -> int:
         if self._last():
             raise Killed

@@ -99,3 +99,13 @@ async def test_a_failure_shows_nothing_of_the_inside(
     response = await client.get("/users/unheard-of/statistics", headers=headers)
     assert response.status == 500
     assert await response.json() == {"error_code": 500, "message": "internal error"}
+
+
+async def test_metrics_may_be_asked_for_by_name(client: Client, neighbours: Neighbours) -> None:
+    neighbours.rows += [Row("films", {}, 60), Row("lag", {"topic": "users"}, 1)]
+    await client.get("/health/live")
+    asked = [("name[]", "cinema_films"), ("name[]", "cinema_http_requests_total")]
+    text = await (await client.get("/metrics", params=asked)).text()
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert {"cinema_films", "cinema_http_requests"} <= names
+    assert not any("lag" in name or "process" in name for name in names)

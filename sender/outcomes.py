@@ -1,0 +1,50 @@
+"""The records that follow from outcomes: deliveries, jobs to be tried again, suppressions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sender import suppressions
+from sender.channels import Outcome, Outcomes
+from sender.retries import conclude
+from streams.jobs import Delivery, Job, encode
+from streams.records import Output
+from streams.topics import DELIVERIES, HELD
+
+
+def follow(outcomes: Outcomes, now: datetime, scale: float) -> tuple[list[Output], Outcomes]:
+    """Return the records, and the outcomes as they are to be settled.
+
+    Where no try is left, `retrying` has become `failed`. `scale` stretches the pace of tries.
+    """
+    outputs: list[Output] = []
+    settled: Outcomes = []
+    for job, tried in outcomes:
+        outcome, again = conclude(job, tried, now, scale)
+        settled.append((job, outcome))
+        outputs.extend(outcome.outputs)
+        if outcome.suppress:
+            outputs.append(suppressions.record(job.to, outcome.reason, now))
+        if again is not None:
+            outputs.append(waiting(again))
+        outputs.append(Output(DELIVERIES, job.user_id, encode(_delivery(job, outcome, now))))
+    return outputs, settled
+
+
+def waiting(job: Job) -> Output:
+    """Return the record that holds a job until its `not_before`."""
+    return Output(HELD, job.user_id, encode(job))
+
+
+def _delivery(job: Job, outcome: Outcome, now: datetime) -> Delivery:
+    return Delivery(
+        job_id=job.job_id,
+        user_id=job.user_id,
+        channel=job.channel,
+        kind=job.kind,
+        status=outcome.status,
+        reason=outcome.reason,
+        attempt=job.attempt,
+        at=now,
+        cause=job.cause,
+    )

@@ -1,0 +1,128 @@
+"""Profiles, what people chose themselves, and erasure."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.cinema import Cinema
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_a_profile_replaces_the_one_before_and_mails_follow_it(cinema: Cinema) -> None:
+    user = await cinema.person(username="Old Name")
+    await cinema.person(user_id=user, username="New Name", email=f"new-{user}@example.com")
+    series = cinema.name("series")
+    await cinema.send("bookmarks", {"user_id": user, "series_id": series, "added": True}, user)
+    await cinema.settle()
+    episode = {"series_id": series, "serial_name": "Lost Reels", "link": "https://c.example/1"}
+    await cinema.send("episodes", episode, series)
+    await cinema.settle()
+    (mail,) = await cinema.mails(f"new-{user}@example.com")
+    assert "New Name" in mail.text
+    assert await cinema.mails(f"{user}@example.com") == []
+
+
+async def test_an_unknown_locale_is_written_to_in_the_default_one(cinema: Cinema) -> None:
+    user = await cinema.person(locale="tlh")
+    await cinema.send("letters", {"subject": "Hi", "text": "Hello", "to": f"{user}@example.com"})
+    value = {"event": "send_greeting", "user_id": user, "email": "a@b.example", "username": "K"}
+    sent = await cinema.send("registration", value, user)
+    await cinema.settle()
+    assert not cinema.is_dead(sent)
+    assert {job["locale"] for job in cinema.jobs(user)} == {"en"}
+
+
+async def test_what_a_person_chose_wins_over_the_profile(cinema: Cinema) -> None:
+    user = await cinema.person(locale="en", timezone="Europe/Berlin")
+    choice = {"user_id": user, "locale": "ru", "timezone": "Asia/Kathmandu"}
+    await cinema.send("preferences", choice, user)
+    await cinema.person(user_id=user, locale="en", timezone="Europe/Berlin")
+    await cinema.settle()
+    assert (await cinema.statistics(user))["timezone"] == "Asia/Kathmandu"
+    await cinema.send("activity", {"user_id": user, "body": "x"}, user)
+    await cinema.settle()
+    assert {job["locale"] for job in cinema.jobs(user)} == {"ru"}
+
+
+async def test_choices_decide_what_is_said_and_over_which_channel(cinema: Cinema) -> None:
+    await cinema.to_daytime()
+    series = cinema.name("series")
+    quiet, loud, none = [await cinema.person() for _ in range(3)]
+    chosen = {
+        quiet: {"unsubscribe": ["episode"], "reason": "too many"},
+        loud: {"channels": {"episode": ["websocket"]}},
+        none: {"taboo": True},
+    }
+    for user, choice in chosen.items():
+        bookmark = {"user_id": user, "series_id": series, "added": True}
+        await cinema.send("bookmarks", bookmark, user)
+        await cinema.send("preferences", {"user_id": user, **choice}, user)
+    await cinema.settle()
+    episode = {"series_id": series, "serial_name": "S", "link": "https://c.example/2"}
+    await cinema.send("episodes", episode, series)
+    await cinema.settle()
+    assert cinema.deliveries(quiet, "episode") == [("skipped", "unsubscribed")]
+    assert cinema.deliveries(none, "episode") == [("skipped", "taboo")]
+    assert [job["channel"] for job in cinema.jobs(loud)] == ["websocket"]
+    await cinema.send("preferences", {"user_id": quiet, "resubscribe": ["episode"]}, quiet)
+    await cinema.settle()
+    await cinema.send("episodes", {**episode, "episode": 2}, series)
+    await cinema.settle()
+    assert {job["channel"] for job in cinema.jobs(quiet)} == {"email", "websocket"}
+
+
+async def test_a_pause_ends_when_its_time_has_come(cinema: Cinema) -> None:
+    user = await cinema.person()
+    until = cinema.now.replace(microsecond=0)
+    later = until.timestamp() + 3600
+    await cinema.send("preferences", {"user_id": user, "pause_until": later}, user)
+    await cinema.send("activity", {"user_id": user, "body": "now"}, user)
+    await cinema.settle()
+    ((status, reason),) = cinema.deliveries(user)
+    assert status == "skipped" and reason.startswith("paused until")
+    await cinema.advance(hours=1, seconds=1)
+    await cinema.send("activity", {"user_id": user, "body": "later"}, user)
+    await cinema.settle()
+    assert [job["context"]["body"] for job in cinema.jobs(user)] == ["later"]
+
+
+async def test_an_unsubscribe_link_from_a_mail_ends_that_kind(cinema: Cinema) -> None:
+    await cinema.to_daytime()
+    user, series = await cinema.person(), cinema.name("series")
+    await cinema.send("bookmarks", {"user_id": user, "series_id": series, "added": True}, user)
+    await cinema.settle()
+    episode = {"series_id": series, "serial_name": "S", "link": "https://c.example/3"}
+    await cinema.send("episodes", episode, series)
+    await cinema.settle()
+    (mail,) = await cinema.mails(f"{user}@example.com")
+    head = mail.raw.replace("\r\n ", " ").replace("\n ", " ")
+    link = head.split("List-Unsubscribe: ", 1)[1].split("<", 1)[1].split(">", 1)[0]
+    async with cinema.http.get(link) as page:
+        assert page.status == 200
+    async with cinema.http.post(link, data={"List-Unsubscribe": "One-Click"}) as response:
+        assert response.status == 200
+    await cinema.settle()
+    await cinema.send("episodes", {**episode, "episode": 2}, series)
+    await cinema.settle()
+    assert cinema.deliveries(user, "episode")[-1] == ("skipped", "unsubscribed")
+
+
+async def test_a_tombstone_erases_the_person_everywhere(cinema: Cinema) -> None:
+    user, film = await cinema.person(), await cinema.film(genres=["noir"])
+    await cinema.watch(user, film, cinema.now)
+    await cinema.send("activity", {"user_id": user, "body": "secret"}, user)
+    await cinema.settle()
+    month = f"{cinema.now:%Y-%m}"
+    assert (await cinema.statistics(user, month))["films"] == 1
+    assert len(await cinema.get(f"/users/{user}/deliveries")) == 1
+    (hello, entry) = await cinema.frames(user, 1)
+    assert hello["unread"] == 1 and entry["body"] == "secret"
+    sent = await cinema.send("users", None, user)
+    await cinema.settle()
+    assert not cinema.is_dead(sent)
+    assert user in cinema.log.erased
+    assert (await cinema.statistics(user, month))["films"] == 0
+    assert await cinema.get(f"/users/{user}/deliveries") == []
+    (hello,) = await cinema.frames(user, 0)
+    assert hello["unread"] == 0
