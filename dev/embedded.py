@@ -7,7 +7,7 @@ meanwhile; there are no idempotent producers.
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,22 +18,23 @@ from dev.logs import high_watermarks
 from streams import transport
 
 # Milliseconds that a fetch waits at the broker: the delay of a record that comes while it waits.
-# Short while records come, since those just sent lead to others; else longer, as each fetch costs.
-EAGER_WAIT: Final = 50
-PATIENT_WAIT: Final = 50
-# Seconds after the last record until a fetch waits longer: less than a clock tick's second.
-EAGER_FOR: Final = 0.0
+# Short while records come, since those just sent lead to others; else longer: a fetch of a hundred
+# partitions costs the broker 5 ms.
+EAGER_WAIT: Final = 20
+PATIENT_WAIT: Final = 100
+# Seconds after the last record until a fetch waits longer: a fraction of a clock tick's second.
+EAGER_FOR: Final = 0.1
 
 
 class ConsumerThread(transport.ConsumerThread):
     """Asks where partitions end by fetching, and fetches with short waits."""
 
-    _eager_until = 0.0
+    _patience: asyncio.TimerHandle | None = None
 
     def _create_consumer(self, loop: Any) -> AIOKafkaConsumer:
         consumer = super()._create_consumer(loop)
         # Faust fixes 1500 ms; the fetcher takes over this value when the consumer starts.
-        consumer._fetch_max_wait_ms = EAGER_WAIT
+        consumer._fetch_max_wait_ms = PATIENT_WAIT
         return consumer
 
     async def _highwaters(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
@@ -42,11 +43,14 @@ class ConsumerThread(transport.ConsumerThread):
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:
         fetched = await super()._fetch_records(consumer, *args, **options)
-        now = time.monotonic()
         if fetched:
-            self._eager_until = now + EAGER_FOR
-        eager = now < self._eager_until
-        consumer._fetcher._fetch_max_wait_ms = EAGER_WAIT if eager else PATIENT_WAIT
+            fetcher = consumer._fetcher
+            fetcher._fetch_max_wait_ms = EAGER_WAIT
+            if self._patience is not None:
+                self._patience.cancel()
+            self._patience = asyncio.get_running_loop().call_later(
+                EAGER_FOR, setattr, fetcher, "_fetch_max_wait_ms", PATIENT_WAIT
+            )
         return fetched
 
 

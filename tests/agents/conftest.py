@@ -38,7 +38,7 @@ class Desk:
         self.now = now
         self._offsets = count()
 
-    def send(self, topic: str, at: datetime | None = None, **value: Any) -> list[Decision]:
+    def send(self, topic: str, at: datetime | None = None, /, **value: Any) -> list[Decision]:
         """Decide a record: for those it names, or for everyone."""
         event = DECODERS[topic](msgspec.json.encode(value))
         arrival = self.arrival(topic, at, value.get("event_id"))

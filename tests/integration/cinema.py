@@ -248,7 +248,7 @@ class Cinema:
                         return streams + sender
                     waits = "new records"
             await asyncio.sleep(POLL)
-        raise AssertionError(f"not at rest within {limit} s, waits for {waits}: {self.up.errors}")
+        raise AssertionError(f"not at rest within {limit} s, waits for {waits}: {self.up.errors[-3000:]}")
 
     async def _read(self, workers: Iterable[str]) -> Gauges:
         return Gauges(*await asyncio.gather(*(self._page(url) for url in workers)))

@@ -6,8 +6,8 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from streams.partitions import partition_of
 
+from streams.partitions import partition_of
 from tests.streams.world import World
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

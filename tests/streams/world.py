@@ -1,8 +1,8 @@
 """A streams worker without Kafka: the log is a list, and a kill is an exception at a chosen place.
 
 Everything between the transport and the log is the real thing: routing, deciding, walks, time,
-tables, the order of acknowledgement. What a kill leaves is what had been sent; a new worker recovers
-from that and reads again from what had been committed.
+tables, the order of acknowledgement. What a kill leaves is what had been sent; a new worker
+recovers from that and reads again from what had been committed.
 """
 
 from __future__ import annotations

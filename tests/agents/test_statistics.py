@@ -1,0 +1,189 @@
+"""A person's month."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.statistics import longest_run, month_report
+from streams.fields import zone
+from tests.agents.conftest import NOON, Desk, jobs, reasons
+
+BERLIN = ZoneInfo("Europe/Berlin")
+TRIGGER = {"event": "send_statistic"}
+
+
+def watch(desk: Desk, film: str, at: datetime, seconds: float = 3600, user: str = "ann") -> None:
+    desk.send("watch_history", user_id=user, film_id=film, seconds=seconds, at=at.isoformat())
+
+
+def context(desk: Desk, **trigger: Any) -> dict[str, Any]:
+    (job,) = jobs(desk.send("monthly_statistic", **TRIGGER, users=["ann"], **trigger))
+    return job.context
+
+
+def test_the_report_counts_films_hours_and_genres_and_compares(cinema: Desk) -> None:
+    for day, film in ((1, "f1"), (2, "f2"), (3, "f2"), (7, "f4")):
+        watch(cinema, film, datetime(2026, 10, day, 20, tzinfo=UTC))
+    watch(cinema, "never heard of", datetime(2026, 10, 8, 20, tzinfo=UTC), 0.5)
+    watch(cinema, "f3", datetime(2026, 9, 8, 20, tzinfo=UTC), 60)
+    assert context(cinema) == {
+        "username": "Ann",
+        "month": "2026-10",
+        "films": 4,
+        "seconds": 14400,
+        "genres": [
+            {"genre": "drama", "films": 3, "seconds": 14400},
+            {"genre": "comedy", "films": 2, "seconds": 10800},
+        ],
+        "top_genre": "drama",
+        "streak": 3,
+        "previous": {"month": "2026-09", "films": 1, "seconds": 60},
+    }
+
+
+def test_films_are_joined_when_the_month_is_read(cinema: Desk) -> None:
+    watch(cinema, "later", datetime(2026, 10, 8, 20, tzinfo=UTC))
+    cinema.send("films", film_id="later", title="Later", genres=["western"])
+    found = context(cinema)
+    assert (found["top_genre"], found["previous"]) == ("western", None)
+
+
+def test_the_month_is_the_local_one(cinema: Desk) -> None:
+    # Half past midnight on 1 November in Berlin is still October in UTC.
+    watch(cinema, "f1", datetime(2026, 11, 1, 0, 30, tzinfo=BERLIN))
+    watch(cinema, "f2", datetime(2026, 10, 31, 23, 30, tzinfo=BERLIN))
+    assert context(cinema)["films"] == 1
+    assert context(cinema, month="2026-11")["films"] == 1
+
+
+def test_a_late_watch_counts_to_its_own_month_and_is_named_late(cinema: Desk) -> None:
+    watch(cinema, "f1", datetime(2026, 10, 8, 20, tzinfo=UTC))
+    context(cinema)
+    watch(cinema, "f2", datetime(2026, 10, 9, 20, tzinfo=UTC))
+    watch(cinema, "f2", datetime(2026, 11, 9, 20, tzinfo=UTC))
+    assert cinema.user("ann").late == {"2026-10": 1}
+    report = month_report(cinema.user("ann"), "2026-10", cinema.tables, "UTC")
+    assert report.films == 2
+
+
+def test_a_month_is_reported_once_by_trigger_or_schedule(cinema: Desk) -> None:
+    watch(cinema, "f1", datetime(2026, 11, 8, 20, tzinfo=UTC))
+    found = cinema.go_to(datetime(2026, 12, 2, tzinfo=UTC))
+    monthly = [job for job in jobs(found) if job.kind == "monthly_statistic"]
+    assert [job.user_id for job in monthly] == ["ann"]
+    assert "nothing watched in 2026-11" in reasons(found)
+    again = cinema.send("monthly_statistic", **TRIGGER, users=["ann"])
+    assert reasons(again) == ["reported already for 2026-11"]
+    named = cinema.send("monthly_statistic", **TRIGGER, users=["ann"], month="2026-11")
+    assert reasons(named) == ["reported already for 2026-11"]
+
+
+def test_who_watched_nothing_is_skipped_and_may_be_told_later(cinema: Desk) -> None:
+    found = cinema.send("monthly_statistic", **TRIGGER, users=["ann"])
+    assert reasons(found) == ["nothing watched in 2026-10"]
+    watch(cinema, "f1", datetime(2026, 10, 8, 20, tzinfo=UTC))
+    assert context(cinema)["films"] == 1
+
+
+def test_a_watch_too_far_ahead_or_too_long_ago_is_refused(cinema: Desk) -> None:
+    import pytest
+
+    from streams.errors import InvalidRecord
+
+    with pytest.raises(InvalidRecord, match="48 h ahead"):
+        watch(cinema, "f1", NOON + timedelta(hours=48, seconds=1))
+    watch(cinema, "f1", NOON + timedelta(hours=48))
+    with pytest.raises(InvalidRecord, match="older than the 24 months"):
+        watch(cinema, "f1", datetime(2024, 10, 31, 23, tzinfo=UTC))
+    watch(cinema, "f1", datetime(2024, 11, 1, tzinfo=UTC))
+
+
+def test_the_longest_run_of_days() -> None:
+    days = {date(2026, 10, day) for day in (1, 2, 4, 5, 6, 31)}
+    assert longest_run(days) == 3
+    assert longest_run(set()) == 0
+
+
+ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+START = datetime(2026, 8, 30, tzinfo=UTC)
+hours = st.integers(0, 24 * 70).map(lambda number: START + timedelta(hours=number))
+watches = st.tuples(
+    st.just("watch_history"),
+    hours,
+    st.sampled_from(["f1", "f2", "f3", "x"]),
+    st.sampled_from([0.1, 0.2, 0.3, 3600.0, 1234.5]),
+)
+moves = st.tuples(
+    st.sampled_from(["users", "preferences"]), hours, st.sampled_from([*ZONES, None]), st.just(0.0)
+)
+records = st.lists(st.one_of(watches, watches, watches, moves), max_size=14).map(
+    # Two words of one source at one time have no order of their own.
+    lambda found: list({(r[0], r[1]) if r[0] != "watch_history" else r: r for r in found}.values())
+)
+
+
+def from_scratch(
+    said: list[tuple[str, datetime, str | None, float]], month: str
+) -> tuple[int, int, list[tuple[str, int]]]:
+    """Return films, seconds and genres of a month, from all that was ever said."""
+
+    def zone_of(at: datetime) -> str | None:
+        for source in ("preferences", "users"):
+            of = [r for r in said if r[0] == source and r[1] <= at]
+            if of and (last := max(of, key=lambda r: r[1]))[2] is not None:
+                return last[2]
+        return None
+
+    heard = sorted({r[1] for r in said if r[0] != "watch_history"})
+    known = [at for at in heard if zone_of(at)]
+
+    def local(at: datetime) -> datetime:
+        name = (zone_of(max(at, known[0])) or "UTC") if known else "UTC"
+        return at.astimezone(zone(name))
+
+    mine = [
+        (film, seconds)
+        for topic, at, film, seconds in said
+        if topic == "watch_history" and f"{local(at):%Y-%m}" == month
+    ]
+    genres = {
+        "drama": {film for film, _ in mine if film in ("f1", "f2", "f3")},
+        "comedy": {film for film, _ in mine if film == "f2"},
+    }
+    tenths = sum(round(seconds * 10) for _, seconds in mine)
+    return (
+        len({film for film, _ in mine}),
+        round(tenths / 10),
+        sorted((genre, len(films)) for genre, films in genres.items() if films),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(records, st.data())
+def test_the_numbers_are_those_computed_from_scratch_in_whatever_order_the_records_come(
+    said: list[tuple[str, datetime, str | None, float]], data: st.DataObject
+) -> None:
+    desk = Desk()
+    for number in range(1, 4):
+        genres = ["drama"] if number % 2 else ["comedy", "drama"]
+        desk.send("films", film_id=f"f{number}", title="t", genres=genres)
+    for topic, at, what, seconds in data.draw(st.permutations(said)):
+        if topic == "watch_history":
+            watch(desk, what or "", at, seconds)
+        elif topic == "users":
+            desk.send("users", at, user_id="ann", email="a@b.c", timezone=what)
+        else:
+            desk.send("preferences", at, user_id="ann", timezone=what)
+    for month in ("2026-08", "2026-09", "2026-10", "2026-11"):
+        report = month_report(desk.user("ann"), month, desk.tables, "UTC")
+        found = (
+            report.films,
+            report.seconds,
+            sorted((genre.genre, genre.films) for genre in report.genres),
+        )
+        assert found == from_scratch(said, month)

@@ -1,0 +1,108 @@
+"""One task a key: batches in turn, work in between, and nothing waits for another's task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.processing import Processing
+from tests.streams.test_transport import Consuming, batch
+
+
+class Worker:
+    """A processing over a consumer, and what it did."""
+
+    def __init__(self, step: Any = None) -> None:
+        self.consumer = Consuming(5)
+        self.done: list[tuple[str, int]] = []
+        self.deaths: list[str] = []
+        self.held: dict[int, asyncio.Event] = {}
+        app = SimpleNamespace(consumer=self.consumer, should_stop=False)
+        self.processing = Processing(
+            app,  # type: ignore[arg-type]
+            lambda batch: batch.tp,
+            self.process,
+            step,
+            fatal=self.deaths.append,
+        )
+
+    async def process(self, batch: Any, records: Any) -> None:
+        first = records[0].offset
+        if first in self.held:
+            await self.held[first].wait()
+        if first == 13:
+            raise RuntimeError("no such luck")
+        self.done.append((batch.tp.topic, first))
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_batches_of_a_partition_are_processed_in_turn_and_then_may_be_committed() -> None:
+    worker = Worker()
+    worker.processing.accept(batch(5, 6))
+    worker.processing.accept(batch(7, 9))
+    await settle()
+    assert worker.done == [("registration", 5), ("registration", 7)]
+    assert list(worker.consumer.processed.values()) == [10]
+    await worker.processing.stop()
+
+
+async def test_a_partition_that_waits_stops_no_other() -> None:
+    worker = Worker()
+    worker.held[5] = asyncio.Event()
+    other = batch(5, 6)._replace(tp=batch(5, 6).tp._replace(topic="users"))
+    worker.consumer.mine = {batch(5, 6).tp, other.tp}
+    worker.processing.accept(batch(5, 6))
+    await settle()
+    worker.held_once = worker.held.pop(5)  # type: ignore[attr-defined]
+    worker.processing.accept(other)
+    await settle()
+    assert worker.done == [("users", 5)]
+    worker.held_once.set()  # type: ignore[attr-defined]
+    await settle()
+    assert worker.done == [("users", 5), ("registration", 5)]
+    await worker.processing.stop()
+
+
+async def test_work_in_between_stands_behind_the_batches_that_wait() -> None:
+    steps: list[int] = []
+
+    async def step(key: Hashable) -> bool:
+        steps.append(len(worker.done))
+        return len(steps) < 3
+
+    worker = Worker(step)
+    worker.processing.accept(batch(5, 6))
+    worker.processing.accept(batch(7, 9))
+    await settle()
+    assert steps == [2, 2, 2]
+    await worker.processing.stop()
+
+
+async def test_a_batch_that_is_dropped_moves_no_offset_and_is_no_longer_outstanding() -> None:
+    worker = Worker()
+    worker.consumer.outstanding[batch(5, 6).tp] = 2
+    worker.processing.accept(batch(5, 6, generation=6))
+    await settle()
+    assert worker.done == []
+    assert list(worker.consumer.processed.values()) == [5]
+    assert worker.consumer.outstanding[batch(5, 6).tp] == 1
+    await worker.processing.stop()
+
+
+async def test_a_task_that_raises_ends_the_worker_instead_of_standing_still(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = Worker()
+    worker.consumer.processed = {batch(13, 13).tp: 13}
+    worker.processing.accept(batch(13, 13))
+    await settle()
+    assert worker.deaths == ["a partition's task raised RuntimeError"]
+    assert list(worker.consumer.processed.values()) == [13]
