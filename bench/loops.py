@@ -120,6 +120,11 @@ class Loop:
             self._committed = time.monotonic()
 
 
+async def run(options: Options) -> dict[str, float]:
+    """Run that loop in this process."""
+    return await Loop(options).run()
+
+
 if __name__ == "__main__":
     given = msgspec.json.decode(sys.argv[1], type=Options)
-    print(msgspec.json.encode(uvloop.run(Loop(given).run())).decode())
+    print(msgspec.json.encode(uvloop.run(run(given))).decode())

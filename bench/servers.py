@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from bench.figures import say
 from dev import services
 from dev.errors import StackError
 from dev.services import EMBEDDED, KAFKA, Service
 from dev.stack import Options, Stack
+from streams.settings import PREFIX
 
 START_LIMIT: Final = 60.0
 GRACE: Final = 6.0
+SMTP: Final = f"{PREFIX}SMTP"
 
 
 @asynccontextmanager
@@ -55,9 +60,26 @@ async def broker(kind: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def stack(kind: str, *, streams: int = 1, smtp: bool = True) -> AsyncIterator[Stack]:
-    """Run a whole stack; without `smtp` it sends to CINEMA_SMTP."""
-    with TemporaryDirectory(prefix="bench-") as folder:
-        options = Options(broker=kind, streams=streams, smtp=smtp, data=Path(folder))
-        async with Stack(options) as started:
-            yield started
+async def stack(kind: str, *, streams: int = 1, smtp: str | None = None) -> AsyncIterator[Stack]:
+    """Run a whole stack, with a mailbox of its own or the mail server at that URL."""
+    before = os.environ.get(SMTP)
+    if smtp is not None:
+        # As `dev up --no-smtp` is told: by the caller's environment.
+        os.environ[SMTP] = smtp
+    try:
+        with TemporaryDirectory(prefix="bench-") as folder:
+            data = Path(folder)
+            options = Options(broker=kind, streams=streams, smtp=smtp is None, data=data)
+            async with Stack(options) as started:
+                yield started
+    finally:
+        if before is None:
+            os.environ.pop(SMTP, None)
+        else:
+            os.environ[SMTP] = before
+
+
+def pids(stack: Stack) -> dict[str, Any]:
+    """Return what the stack's pids.json says now."""
+    found: dict[str, Any] = msgspec.json.decode((stack.folder.path / "pids.json").read_bytes())
+    return found

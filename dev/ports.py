@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from random import SystemRandom
 from typing import Final
 
@@ -15,7 +16,8 @@ LAST: Final = 32_000
 
 # Not the shared generator: tests seed it, and two of them side by side would get the same ports.
 _random: Final = SystemRandom()
-_given: set[int] = set()
+# Held until this process ends, however it ends: no file stays behind.
+_claims: dict[int, socket.socket] = {}
 
 
 def is_free(port: int) -> bool:
@@ -32,10 +34,29 @@ def is_free(port: int) -> bool:
 def free_port(wanted: int | None = None) -> int:
     """Return a port that nobody listens on, `wanted` if it is one; none is given twice."""
     port = wanted or _random.randint(FIRST, LAST)
-    while port in _given or not is_free(port):
+    while not (is_free(port) and _claim(port)):
         port = _random.randint(FIRST, LAST)
-    _given.add(port)
     return port
+
+
+def _claim(port: int) -> bool:
+    """Keep other stacks from a port until its server listens, and while it is started again.
+
+    Else two stacks started together would both be told that the intake's port is free, and one
+    would take the other's worker for its own.
+    """
+    if port in _claims:
+        return False
+    claim = socket.socket(socket.AF_UNIX)
+    if sys.platform == "linux":
+        try:
+            # A name that begins with NUL lies in no folder (unix(7), "Abstract sockets").
+            claim.bind(f"\0cinema-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+    _claims[port] = claim
+    return True
 
 
 async def is_open(port: int, host: str = HOST) -> bool:

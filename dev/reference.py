@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING
 from dataclasses import fields as settings_of
@@ -37,12 +38,14 @@ SHARED: Final[tuple[type[msgspec.Struct], ...]] = (jobs.Job, jobs.Cause)
 BEGIN: Final = """\
 # Events
 
-<!-- Written by `python -m dev reference` from streams/events.py and streams/jobs.py: edit those. -->
+<!-- Written by `python -m dev reference` from streams/events.py, streams/jobs.py and
+dev/meanings.py: edit those. -->
 
 Values are JSON objects in UTF-8; fields that a schema does not name are ignored. An **id** is
 text of 1 to 256 characters without control characters; an integer becomes its decimal text. A
-**time** is ISO 8601 with an offset, or epoch seconds. A **kind** is one of {kinds}. A record's
-key is the id's UTF-8 bytes, unquoted. A value holds at most 1 MiB.
+**time** is ISO 8601 with an offset, or epoch seconds. A record's key is the id's UTF-8 bytes,
+unquoted. A value holds at most 1 MiB. A **kind** is one of
+{kinds}.
 
 A record that cannot be used goes to `dead_letters` with the reason, and nothing after it waits.
 Producers need not know how we partition: a record without its key (where the topic is not
@@ -80,24 +83,21 @@ def documents() -> dict[Path, str]:
 
 def events() -> str:
     """Return docs/events.md."""
-    examples = {topic.name: (key, value) for topic, key, value in samples(SAMPLED_AT)}
+    examples = {topic.name: value for topic, _, value in samples(SAMPLED_AT)}
     parts = [BEGIN.format(kinds=", ".join(f"`{name}`" for name in kinds.KINDS))]
     parts.append("\n# What comes in\n")
     for topic in topics.INPUTS:
-        parts.append(_topic(topic, _schema(topic.value)))
-        key, value = examples[topic.name]
-        if any(name in str(value) for name in ("null",)):
-            raise ValueError(topic.name)
-        shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        parts.append(_topic(topic, _fields(topic.value)))
+        shown = msgspec.json.format(msgspec.json.encode(examples[topic.name]), indent=2).decode()
         parts.append(f"\n```json\n{shown}\n```\n")
     parts.append("\n# What goes out\n")
     for topic in topics.OUTPUTS:
         if topic.value in SHARED:
             body = f"\nValues are of the form [{topic.value.__name__}](#{_anchor(topic.value)}).\n"
         else:
-            body = _schema(topic.value)
+            body = _fields(topic.value)
         if other := BESIDE.get(topic.name):
-            body += f"\nOr: {_docstring(other)}\n{_fields(other)}"
+            body += f"\nOr `{other.__name__}`: {_docstring(other)}\n{_fields(other)}"
         parts.append(_topic(topic, body))
     parts.append("\n# Forms that stand in others\n")
     parts.extend(
@@ -234,11 +234,8 @@ def _structs(kind: Any) -> Iterator[type[msgspec.Struct]]:
 
 def _topic(topic: Topic, body: str) -> str:
     facts = f"Key: {_key(topic)}. Kept: {kept(topic)}."
-    return f"\n## {topic.name}\n\n{meanings.TOPICS[topic.name].capitalize()}. {facts}\n{body}"
-
-
-def _schema(struct: type[msgspec.Struct]) -> str:
-    return f"\n{_docstring(struct)}\n{_fields(struct)}"
+    what = meanings.TOPICS[topic.name]
+    return f"\n## {topic.name}\n\n{what[0].upper()}{what[1:]}. {facts}\n{body}"
 
 
 def _fields(struct: type[msgspec.Struct]) -> str:
@@ -282,3 +279,7 @@ def _default(value: object) -> str:
         case tuple():
             return ",".join(map(_default, value))
     return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -32,7 +32,6 @@ from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
 from streams.lag import SENDER_GROUP
 from streams.metrics import Metrics, Row
-from streams.outgoing import Outgoing
 from streams.processing import Processing
 from streams.progress import Progress
 from streams.records import Output
@@ -54,7 +53,6 @@ class SenderApp(CinemaApp):
     def __init__(self, settings: Settings) -> None:
         super().__init__(APP, settings, settings.sender_port)
         self.redis = connect(settings.redis)
-        self.outgoing = Outgoing(self, settings.partitions)
         self.time = BusinessTime(settings)
         self.inbox = Inbox(self.redis)
         self.delivery_log = DeliveryLog(self.redis)

@@ -24,7 +24,6 @@ from streams.fields import zone
 from streams.jobs import Cause
 from streams.lag import BulkLag
 from streams.metrics import Metrics, Row
-from streams.outgoing import Outgoing
 from streams.partitions import partition_of
 from streams.processing import Processing
 from streams.progress import Progress
@@ -63,7 +62,6 @@ class StreamsApp(CinemaApp):
         )
         self.tables.add(self.partition_tables)
         self.own_topics = (self.partition_tables.topic,)
-        self.outgoing = Outgoing(self, settings.partitions)
         self.bulk_lag = BulkLag(self.batches, self.outgoing)
         self.deciding = Deciding(
             settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of
@@ -204,6 +202,7 @@ class StreamsApp(CinemaApp):
         rows = [
             Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
             Row("expired", {}, consumer.expired, "Records that retention took before us."),
+            Row("undercut", {}, self.partition_tables.undercut, "Rows saved from paused owners."),
             Row("films", {}, len(self.films), "Films in the catalogue."),
             Row("films_lag", {}, self.catalogue.lag or 0, "Film records still to read."),
         ]

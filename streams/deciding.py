@@ -15,11 +15,12 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from agents.held import release
+from agents.held import dropped, release
 from streams import timetable, walking
 from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter
 from streams.decisions import Agent, Arrival, Decision
+from streams.delivery_log import ERASED
 from streams.errors import InvalidRecord
 from streams.events import now_utc
 from streams.jobs import Erase
@@ -148,7 +149,7 @@ class Deciding:
             assert agent.partition is not None
             decisions = list(agent.partition(routed_to.event, routed_to.key, tables, arrival))
         else:
-            found = self._people(agent, routed_to, tables, arrival)
+            found = self._people(agent, routed_to, tables, work, arrival)
             if found is None:
                 return "duplicate"
             decisions = found
@@ -156,7 +157,7 @@ class Deciding:
         return "decided" if decisions else "applied"
 
     def _people(
-        self, agent: Agent, routed_to: Routed, tables: Tables, arrival: Arrival
+        self, agent: Agent, routed_to: Routed, tables: Tables, work: Work, arrival: Arrival
     ) -> list[Decision] | None:
         """Decide for each person named; None if each of them had this very event before."""
         assert agent.person is not None
@@ -170,7 +171,9 @@ class Deciding:
                     continue
                 tables.seen.add(topic, person, identity, arrival.now)
             if routed_to.event is None:
-                tables.forget(person)
+                for job in tables.forget(person):
+                    # Its id was counted when it was decided.
+                    work.emit(routed(dropped(job, ERASED, arrival), work.partition))
                 decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
                 continue
             user = tables.users.of(person)
@@ -245,9 +248,7 @@ class Deciding:
         tables.keep()
         # Time that changes nothing else is kept in memory alone: a restart counts it again.
         if not idle or tables.counts.is_old(TICK_KEPT):
-            rows = list(tables.changelog())
-            offset = await self._outgoing.send_whole(self._state.changelog, work.partition, rows)
-            self._state.written(work.partition, offset + len(rows) - 1)
+            await self._state.write(work.partition, tables, self._outgoing)
             tables.counts.written()
         tables.merge()
 

@@ -65,9 +65,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) 
             raise for_code(code)(f"topic {topic.name} could not be created")
 
 
-async def _compare(
-    admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings
-) -> None:
+async def _compare(admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings) -> None:
     """Wait until every broker's answer knows the topics, and hold their partitions against ours."""
     names = {topic.name for topic in topics}
     while names:

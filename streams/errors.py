@@ -15,6 +15,7 @@ CinemaError
     ├── BrokerUnavailable    Kafka did not answer in time; what was sent may have been written
     ├── RedisUnavailable     the serving store is away
     ├── Recovering           the tables of that partition are not complete yet
+    ├── Moved                the partition was taken away while its batch was in flight
     ├── Deferred             an SMTP server said not now (4yz)
     └── Undelivered          connection lost or timed out before the server had the mail
 """
@@ -80,6 +81,10 @@ class RedisUnavailable(Retryable, ConnectionError):
 
 class Recovering(Retryable):
     """The tables of that partition are not complete yet."""
+
+
+class Moved(Retryable):
+    """The partition was taken away while its batch was in flight: its new owner does it again."""
 
 
 class Deferred(Retryable):

@@ -181,8 +181,8 @@ class Watch(Event, kw_only=True):
 
     user_id: Id
     film_id: Id
-    # A year: longer than any film, short enough that sums stay exact.
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]
+    # A month: longer than anything one watches in one go, and milliseconds that fit 32 bits.
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=2_592_000)]
     at: Time
 
 

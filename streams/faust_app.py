@@ -13,14 +13,14 @@ from aiohttp import web
 from faust.types.tuples import TP
 
 from streams.declaring import bootstrap, declare
+from streams.heartbeat import Heartbeat
+from streams.outgoing import Outgoing, give_up
 from streams.settings import Settings
 from streams.topics import OUTPUT_LIMIT, TOPICS, Topic
-from streams.transport import Batch, BatchSchema, Transport
+from streams.transport import SESSION, Batch, BatchSchema, Transport
 
 logger = logging.getLogger(__name__)
 
-# Noticed within six seconds that a worker is gone; its heartbeats come once a second.
-SESSION: Final = 6.0
 HEARTBEAT: Final = 1.0
 # Longer than any batch: 30 s for the acknowledgements of each of its two waits, and some.
 POLL_INTERVAL: Final = 120.0
@@ -78,6 +78,8 @@ class CinemaApp(faust.App):
         )
         if settings.broker.startswith("kafka://"):
             self.transport = Transport(self.conf.broker, self)
+        self.heartbeat = Heartbeat(give_up)
+        self.outgoing = Outgoing(self, settings.partitions, alive=self.heartbeat.check)
 
     @property
     def batches(self) -> Transport:
@@ -97,6 +99,12 @@ class CinemaApp(faust.App):
         # Faust makes the last folder of the path alone.
         self.conf.datadir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
+        self.heartbeat.start()
+
+    async def on_stop(self) -> None:
+        """Let the heart rest before what takes long."""
+        self.heartbeat.stop()
+        await super().on_stop()
 
     def take(self, topic: Topic, accept: Callable[[Batch], None]) -> None:
         """Make the Faust agent of a topic: it hands its batches over and goes on."""

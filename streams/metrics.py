@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from streams.errors import Retryable
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+#: The row that says whether the others could be read.
+MISSING: Final = "rows_missing"
 # From a lookup in memory to the 5 s after which the intake gives up.
 BUCKETS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -94,7 +96,7 @@ class Metrics:
         except Retryable:
             # With Redis away the worker's own numbers are wanted most.
             missing = 1
-        rows.append(Row("rows_missing", {}, missing, "1 when the shared numbers are out of reach."))
+        rows.append(Row(MISSING, {}, missing, "1 when the shared numbers are out of reach."))
         return rows
 
     async def render(self, names: Collection[str] = ()) -> bytes:

@@ -45,9 +45,15 @@ class Outgoing:
     """Sends records of an app and waits for Kafka to have them."""
 
     def __init__(
-        self, app: faust.App, partitions: int, fatal: Callable[[str], None] = give_up
+        self,
+        app: faust.App,
+        partitions: int,
+        fatal: Callable[[str], None] = give_up,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """Send as that app; `fatal` ends the process, `alive` does so if it was paused."""
         self._app = app
+        self._alive = alive
         self._partitions = partitions
         self._fatal = fatal
         #: The last offset acknowledged, by topic and partition.
@@ -135,6 +141,7 @@ class Outgoing:
         producer: Any = self._app.producer._producer  # type: ignore[attr-defined]
         if producer is None:
             raise BrokerUnavailable("the producer has not started yet")
+        self._alive()
         return [
             await producer.send_batch(builder, topic, partition=partition)
             for (topic, partition), builder in builders

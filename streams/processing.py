@@ -15,6 +15,7 @@ from typing import Final
 import faust
 from aiokafka import ConsumerRecord
 
+from streams.errors import Moved
 from streams.outgoing import give_up
 from streams.transport import Batch, Consumer
 
@@ -92,13 +93,22 @@ class Processing:
         if not records:
             consumer.done(batch)
             return
-        await self._process(batch, records)
-        consumer.done(batch, records[-1].offset + 1)
+        try:
+            await self._process(batch, records)
+        except Moved as error:
+            logger.warning("%s", error)
+            consumer.done(batch)
+        else:
+            consumer.done(batch, records[-1].offset + 1)
 
     async def _advance(self, consumer: Consumer, key: Hashable) -> bool:
         if self._step is None or not consumer.flow_active or self._app.should_stop:
             return False
-        return await self._step(key)
+        try:
+            return await self._step(key)
+        except Moved as error:
+            logger.warning("%s", error)
+            return False
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # A task that raised would leave its partitions standing still without a word.

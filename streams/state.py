@@ -6,17 +6,26 @@ into the partition's tables. What is written goes out in one record batch for ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
 
 import faust
 from faust.types.tuples import TP
 
+from streams.errors import Moved
+from streams.outgoing import Outgoing, give_up
+from streams.ownership import Ownership, epoch_of, header
 from streams.topics import Topic
 from streams.transport import Batch, BatchSchema
+from streams.transport import Transport as CinemaTransport
 from tables.films import Films
 from tables.partition import Tables
 
+logger = logging.getLogger(__name__)
+
+# Rows in one record batch when they are written again: far under its limit.
+REWRITTEN: Final = 500
 # A row that a paused owner wrote late must be seen by whoever recovers before compaction drops what
 # it undercut (docs/architecture.md, "Paused owners").
 COMPACTION_LAG_MS: Final = 3_600_000
@@ -26,7 +35,13 @@ class State(faust.Table[bytes, bytes]):
     """Tables by partition, recovered from and written to one compacted changelog."""
 
     def __init__(
-        self, app: faust.App, *, films: Films, partitions: int, default_timezone: str
+        self,
+        app: faust.App,
+        *,
+        films: Films,
+        partitions: int,
+        default_timezone: str,
+        fatal: Callable[[str], None] = give_up,
     ) -> None:
         super().__init__(
             app,
@@ -35,13 +50,17 @@ class State(faust.Table[bytes, bytes]):
             schema=BatchSchema(),
             key_type=bytes,
             value_type=bytes,
-            # A batch is applied as it comes: there is nothing to gain from gathering batches.
-            recovery_buffer_size=1,
+            # Not 1: Faust then goes on reading the changelog of an active partition after recovery,
+            # and would load rows over younger ones in memory (its tables/recovery.py).
+            recovery_buffer_size=2,
         )
         self._films = films
         self._default_timezone = default_timezone
         self._tables: dict[int, Tables] = {}
-        self._offsets: dict[int, int] = {}
+        self._owners: dict[int, Ownership] = {}
+        self._fatal = fatal
+        #: Rows that were written again, since a paused owner had written over them.
+        self.undercut = 0
 
     @property
     def changelog(self) -> str:
@@ -64,24 +83,70 @@ class State(faust.Table[bytes, bytes]):
         tables.ready()
         return tables
 
-    def written(self, partition: int, offset: int) -> None:
-        """Note the offset up to which memory and changelog agree: recovery goes on from there."""
-        self._offsets[partition] = offset
+    # -- writing
+
+    async def write(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
+        """Write the batch's changes as one record batch and wait until Kafka has it.
+
+        Raises Moved where the partition was taken away meanwhile: nothing was written then.
+        """
+        if self._tables.get(partition) is not tables:
+            raise Moved(f"partition {partition} was taken away: what was not written is left")
+        ownership = self._ownership(partition)
+        epoch = ownership.begin()
+        rows = list(tables.changelog())
+        first = await outgoing.send_whole(self.changelog, partition, rows, header(epoch))
+        foreign = ownership.wrote(first, len(rows))
+        if foreign:
+            await self._look_at(partition, foreign)
+        if ownership.undercut:
+            await self._write_again(partition, tables, outgoing)
+
+    async def _look_at(self, partition: int, foreign: range) -> None:
+        """Find out who wrote between our rows: a paused owner, or our successor."""
+        transport = cast(CinemaTransport, self.app.transport)
+        ownership = self._ownership(partition)
+        for record in await transport.read(self.changelog, partition, foreign):
+            epoch = epoch_of(record)
+            if epoch > ownership.begin():
+                self._fatal(f"partition {partition} has a new owner: this one was paused")
+            elif epoch < ownership.begin():
+                ownership.undercut.add(record.key)
+
+    async def _write_again(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
+        """Write the rows that a paused owner wrote over, before compaction drops ours."""
+        ownership = self._ownership(partition)
+        changed = dict(tables.changelog())
+        keys = sorted(ownership.undercut)
+        rows = [(key, changed[key] if key in changed else tables.row(key)) for key in keys]
+        logger.warning("partition %d: a paused owner wrote %d rows late", partition, len(rows))
+        for index in range(0, len(rows), REWRITTEN):
+            part = rows[index : index + REWRITTEN]
+            epoch = header(ownership.begin())
+            first = await outgoing.send_whole(self.changelog, partition, part, epoch)
+            ownership.wrote(first, len(part))
+        ownership.undercut.clear()
+        self.undercut += len(rows)
 
     # -- what Faust calls
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Return the changelog offset up to which the partition is in memory."""
-        return self._offsets.get(tp.partition)
+        ownership = self._owners.get(tp.partition)
+        return ownership.offset if ownership is not None and ownership.offset >= 0 else None
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Load rows; the later in the log wins."""
+        """Load rows, but those of owners that were paused; else the later in the log wins."""
         for event in batch:
             records: Batch = event.value
+            if records.tp.partition not in self._kept:
+                # Read before it moved away: loaded now it would be half a table.
+                continue
             tables = self._of(records.tp.partition)
+            ownership = self._ownership(records.tp.partition)
             for record in records.records:
-                tables.load(record.key, record.value)
-            self._offsets[records.tp.partition] = records.records[-1].offset
+                if ownership.admits(record):
+                    tables.load(record.key, record.value)
 
     async def on_rebalance(
         self,
@@ -92,10 +157,14 @@ class State(faust.Table[bytes, bytes]):
     ) -> None:
         """Forget the partitions that have moved away: their owner writes on without us."""
         kept = {tp.partition for tp in assigned if tp.topic == self.changelog}
+        self._kept = kept
         for partition in set(self._tables) - kept:
             del self._tables[partition]
-            self._offsets.pop(partition, None)
+            self._owners.pop(partition, None)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    def _ownership(self, partition: int) -> Ownership:
+        return self._owners.setdefault(partition, Ownership())
 
     def _of(self, partition: int) -> Tables:
         if partition not in self._tables:

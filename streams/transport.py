@@ -26,6 +26,8 @@ from faust.types.tuples import TP, ConsumerMessage
 
 logger = logging.getLogger(__name__)
 
+# Seconds: noticed within six that a worker is gone; its heartbeats come once a second.
+SESSION: Final = 6.0
 # Enough to spread the cost of one hand-over (about 300 us) thin, and few enough that a batch is
 # decided in milliseconds, so that a revoke or another topic of the partition never waits long.
 MAX_BATCH: Final = 500
@@ -342,6 +344,22 @@ class Transport(driver.Transport):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
+
+    async def read(self, topic: str, partition: int, offsets: range) -> list[ConsumerRecord]:
+        """Return what lies at those offsets now; compaction may have taken some of it."""
+        tp = TopicPartition(topic, partition)
+        consumer = self.reader()
+        found: list[ConsumerRecord] = []
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            consumer.seek(tp, offsets.start)
+            while await consumer.position(tp) < offsets.stop:
+                for records in (await consumer.getmany(tp, timeout_ms=1000)).values():
+                    found += [record for record in records if record.offset in offsets]
+        finally:
+            await consumer.stop()
+        return found
 
     async def end_offsets(
         self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]

@@ -79,6 +79,13 @@ class Tables:
         """Tell whether the batch has changed any table but that one."""
         return any(view.changes for view in self._views.values() if view.name != name)
 
+    def row(self, key: bytes) -> bytes | None:
+        """Return a row as it stands, as it is written; None where there is none."""
+        name, _, rest = key.decode().partition(":")
+        view = self._views.get(name)
+        found = view.rows.get(rest) if view is not None else None
+        return view.encode(found) if view is not None and found is not None else None
+
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one row from the changelog."""
         name, _, rest = key.decode().partition(":")

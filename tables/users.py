@@ -182,6 +182,12 @@ class Users(View[UserRow]):
         #: Raised by one whenever a zone comes or goes.
         self.zones_version = 0
 
+    def decode(self, key: str, value: bytes) -> UserRow:
+        row = super().decode(key, value)
+        # Thousands share a zone, and the id is the key: one text for each.
+        zones = [(at, source, zone and intern(zone)) for at, source, zone in row.zones]
+        return msgspec.structs.replace(row, user_id=key, zones=zones)
+
     def of(self, user_id: str) -> UserRow:
         """Return the person's row, a new one for someone never heard of."""
         return self.get(user_id) or UserRow(user_id=user_id)

@@ -66,7 +66,7 @@ class View(Generic[R]):
         """Keep what the decision has changed, in the form in which it will be written."""
         for key in self._undo:
             row = self.changes[key]
-            value = None if row is None else encode(row)
+            value = None if row is None else self.encode(row)
             self.size += len(value or b"") - len(self._written.get(key) or b"")
             self._written[key] = value
         self._undo.clear()
@@ -106,7 +106,15 @@ class View(Generic[R]):
         if value is None:
             self.rows.pop(key, None)
         else:
-            self.rows[key] = cast(R, self._decode(value))
+            self.rows[key] = self.decode(key, value)
+
+    def encode(self, row: R) -> bytes:
+        """Return a row as it is written; a table whose memory is more compact overrides it."""
+        return encode(row)
+
+    def decode(self, key: str, value: bytes) -> R:
+        """Return a row from what was written."""
+        return cast(R, self._decode(value))
 
     def index(self, key: str, old: R | None, new: R | None) -> None:
         """Keep the indexes in step with one change; tables that have indexes override it."""

@@ -7,10 +7,10 @@ late, a zone or a watch, is there when the month is read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from struct import Struct
 from sys import intern
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ import msgspec
 from streams.events import Watch
 from streams.fields import zone
 from tables.users import UserRow
-from tables.view import View
+from tables.view import View, encode
 from tables.zones import spans
 
 # How far back watches are kept (docs/architecture.md, "Statistics").
@@ -28,17 +28,30 @@ MONTHS_KEPT: Final = 24
 MAX_OFFSET: Final = timedelta(days=1)
 
 
-class WatchRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One UTC month of one person: (film, epoch seconds, seconds watched), in order of arrival."""
+class WatchRow(msgspec.Struct, frozen=True, gc=False):
+    """One UTC month of one person, packed: twelve bytes a watch, as MONTH_ENTRY says.
 
-    watches: list[tuple[str, float, float]]
+    A cinema of a million people has some hundred million watches in memory.
+    """
+
+    packed: bytes
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The same in the changelog: (film, epoch seconds, seconds watched), in order of arrival."""
+
+    watches: list[tuple[str, int, float]]
+
+
+# The film's number in memory, epoch seconds, milliseconds watched.
+MONTH_ENTRY: Final = Struct("<III")
 
 
 class Watched(NamedTuple):
-    """One watch."""
+    """One watch, to the second and to the millisecond watched."""
 
     film_id: str
-    at: float
+    at: int
     seconds: float
 
 
@@ -90,27 +103,33 @@ class WatchHistory(View[WatchRow]):
     def __init__(self) -> None:
         super().__init__()
         #: The UTC months there are for each user.
-        self.months: defaultdict[str, set[str]] = defaultdict(set)
+        self.months: dict[str, tuple[str, ...]] = {}
+        self._films: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._stored = msgspec.json.Decoder(Stored).decode
 
     def record(self, event: Watch) -> None:
         """Add one watch."""
         key = f"{event.user_id}|{month_of(event.at)}"
         row = self.get(key)
-        watch = (intern(event.film_id), event.at.timestamp(), event.seconds)
-        self[key] = WatchRow([*row.watches, watch] if row else [watch])
+        entry = self._entry(event.film_id, int(event.at.timestamp()), event.seconds)
+        self[key] = WatchRow(row.packed + entry if row else entry)
 
     def of_month(self, user: UserRow, month: str, default_timezone: str) -> list[Watched]:
         """Return the watches of a user's local month, from the three UTC months it can touch."""
         year, number = int(month[:4]), int(month[5:])
         first = datetime(year, number, 1, tzinfo=UTC)
         beyond = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC) + MAX_OFFSET
-        keys = dict.fromkeys((month_of(first - MAX_OFFSET), month, month_of(beyond)))
+        keys = (month_of(first - MAX_OFFSET), month, month_of(beyond))
+        # What lies further inside is in the month wherever the person was.
+        lower = (first + MAX_OFFSET).timestamp()
+        upper = (beyond - 2 * MAX_OFFSET).timestamp()
         local = LocalTime(user, default_timezone)
         return [
             watch
             for key in keys
             for watch in self._row(user.user_id, key)
-            if month_of(local.of(watch.at)) == month
+            if lower <= watch.at < upper or month_of(local.of(watch.at)) == month
         ]
 
     def since(self, user_id: str, start: datetime, now: datetime) -> list[Watched]:
@@ -131,10 +150,13 @@ class WatchHistory(View[WatchRow]):
 
     def films(self, user_id: str) -> set[str]:
         """Return all films the user has watched, of all months that are kept."""
+        rows = (self.get(f"{user_id}|{month}") for month in self.months.get(user_id, ()))
+        films = self._films
         return {
-            watch.film_id
-            for month in self.months.get(user_id, ())
-            for watch in self._row(user_id, month)
+            films[number]
+            for row in rows
+            if row is not None
+            for number, _, _ in MONTH_ENTRY.iter_unpack(row.packed)
         }
 
     def forget(self, user_id: str) -> None:
@@ -145,19 +167,39 @@ class WatchHistory(View[WatchRow]):
             del self[key]
 
     def index(self, key: str, old: WatchRow | None, new: WatchRow | None) -> None:
+        if (old is None) == (new is None):
+            return
         user_id, _, month = key.rpartition("|")
-        if new is None:
-            self.months[user_id].discard(month)
-            if not self.months[user_id]:
-                del self.months[user_id]
-        elif old is None:
-            self.months[user_id].add(month)
+        months = self.months.get(user_id, ())
+        if new is not None:
+            self.months[user_id] = (*months, intern(month))
+        elif len(months) > 1:
+            self.months[user_id] = tuple(one for one in months if one != month)
+        else:
+            del self.months[user_id]
 
     def rebuild(self) -> None:
         self.months.clear()
         super().rebuild()
 
+    def encode(self, row: WatchRow) -> bytes:
+        return encode(Stored([(film, at, seconds) for film, at, seconds in self._watches(row)]))
+
+    def decode(self, key: str, value: bytes) -> WatchRow:
+        return WatchRow(b"".join(self._entry(*watch) for watch in self._stored(value).watches))
+
+    def _entry(self, film_id: str, at: int, seconds: float) -> bytes:
+        number = self._numbers.get(film_id)
+        if number is None:
+            number = self._numbers[film_id] = len(self._films)
+            self._films.append(film_id)
+        return MONTH_ENTRY.pack(number, at, round(seconds * 1000))
+
+    def _watches(self, row: WatchRow) -> Iterator[Watched]:
+        films = self._films
+        for number, at, milliseconds in MONTH_ENTRY.iter_unpack(row.packed):
+            yield Watched(films[number], at, milliseconds / 1000)
+
     def _row(self, user_id: str, month: str) -> Iterator[Watched]:
         row = self.get(f"{user_id}|{month}")
-        if row is not None:
-            yield from (Watched(*watch) for watch in row.watches)
+        return iter(()) if row is None else self._watches(row)

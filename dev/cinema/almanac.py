@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 STEP: Final = timedelta(hours=6)
 TICK: Final = timedelta(minutes=30)
+# So long after its time a campaign may be said: no hour at which one comes due is so near the end
+# of the delivery window.
+PUNCTUAL: Final = timedelta(hours=2)
 # Eight weeks and some days for the audience to arrive before the first Friday.
 DAYS: Final = 62
 # What people see of the first month before its end, so that there is something to count.

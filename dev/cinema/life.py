@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
-from dev.cinema.almanac import STEP, TICK, Span, instant, month_before, week
+from dev.cinema.almanac import PUNCTUAL, STEP, Span, instant, month_before, week
 from dev.cinema.dues import (
     ACTIVITY,
     EMAIL,
@@ -240,8 +240,9 @@ class Life:
                 assert expires is not None
                 self.held.append(Held(kind, occasion, opening, expires))
                 continue
-            # A walk may come to the person a tick later, when the window has closed.
-            late = channel == EMAIL and kind in WAITS and now.opens(when + TICK) > when + TICK
+            # It may be said some ticks later, when the window has closed.
+            then = when + PUNCTUAL
+            late = channel == EMAIL and kind in WAITS and now.opens(then) > then
             last = self._latest(when) if late else self.step
             self._enter(kind, occasion, channel, self.step, last)
         return bool(channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable
 from typing import Final
@@ -17,6 +18,9 @@ UNAUTHORIZED: Final = 4401
 NO_TOKEN: Final = 4408
 TOO_MANY: Final = 4429
 NORMAL: Final = 1000
+STOPPING_SECONDS: Final = 0.3
+# No socket lives for a year, and event loops take no time of whatever size.
+LONGEST_SECONDS: Final = 365 * 86_400.0
 
 
 class Line:
@@ -49,7 +53,12 @@ class Line:
         except TimeoutError:
             if not self._scope.expired():
                 raise
-        await self.socket.close(code=self._code, message=self._reason.encode())
+        # The server of a stopping worker reads nothing any more (aiohttp, RequestHandler.close):
+        # the client's half of the handshake is given the time to arrive, and not waited for.
+        limit = STOPPING_SECONDS if self._code == GOING_AWAY else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self.socket.close(code=self._code, message=self._reason.encode())
 
     @property
     def over(self) -> bool:
@@ -67,5 +76,5 @@ class Line:
         """End at that Unix time, in place of the time that was set before."""
         if not self._asked and self._active:
             self._code, self._reason = code, reason
-            left = moment - time.time()
+            left = min(moment - time.time(), LONGEST_SECONDS)
             self._scope.reschedule(asyncio.get_running_loop().time() + left)

@@ -79,7 +79,7 @@ class Intake:
         settings = self._site.settings
         try:
             topic = _topic(request.match_info["topic"], settings.clock)
-            if request.content_type != TAKES:
+            if request.content_type.lower() != TAKES:
                 raise Refusal(415, 415, f"wants Content-Type: {TAKES}")
             records = parse(await request.read())
             offsets: list[Offset | None] = [

@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from streams import links
-from streams.metrics import Row
+from streams.metrics import MISSING, Row
 from streams.settings import Settings
 from streams.web.answers import answer, form
 from streams.web.guard import Guard
@@ -81,7 +81,12 @@ class Operators:
             records=pivot(rows, "records", "topic", "outcome"),
             lags=summed(rows, "lag", "topic"),
             jobs=summed(rows, "job_ids", "kind"),
-            others=[(row.help or row.name, row.value) for row in rows if not row.labels],
+            others=[
+                (row.help or row.name, row.value)
+                for row in rows
+                if not row.labels and row.name != MISSING
+            ],
+            missing=any(row.name == MISSING and row.value for row in rows),
         )
 
 

@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.statistics import longest_run, month_report
+from streams.errors import InvalidRecord
 from streams.fields import zone
 from tests.agents.conftest import NOON, Desk, jobs, reasons
 
@@ -91,10 +93,6 @@ def test_who_watched_nothing_is_skipped_and_may_be_told_later(cinema: Desk) -> N
 
 
 def test_a_watch_too_far_ahead_or_too_long_ago_is_refused(cinema: Desk) -> None:
-    import pytest
-
-    from streams.errors import InvalidRecord
-
     with pytest.raises(InvalidRecord, match="48 h ahead"):
         watch(cinema, "f1", NOON + timedelta(hours=48, seconds=1))
     watch(cinema, "f1", NOON + timedelta(hours=48))

@@ -7,7 +7,6 @@ from datetime import timedelta
 from tests.agents.conftest import NOON, Desk, jobs, reasons
 
 
-
 def test_a_profile_replaces_the_one_before(desk: Desk) -> None:
     desk.send("users", user_id="ann", email="a@b.c", username="Ann", locale="ru")
     desk.send("users", user_id="ann", email="d@e.f")
@@ -65,9 +64,7 @@ def test_a_younger_choice_does_not_swallow_an_older_one_that_comes_late(desk: De
 
 def test_an_older_resubscription_does_not_undo_a_younger_no(desk: Desk) -> None:
     desk.send("preferences", user_id="ann", unsubscribe=["tip", "episode"])
-    desk.send(
-        "preferences", desk.now - timedelta(minutes=1), user_id="ann", resubscribe=["tip"]
-    )
+    desk.send("preferences", desk.now - timedelta(minutes=1), user_id="ann", resubscribe=["tip"])
     assert desk.user("ann").choices.unsubscribed == ["tip", "episode"]
     desk.send("preferences", user_id="ann", resubscribe=["tip"])
     assert desk.user("ann").choices.unsubscribed == ["episode"]

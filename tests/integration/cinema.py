@@ -213,6 +213,8 @@ class Cinema:
 
     async def tick(self, at: datetime) -> None:
         """Tell every partition the time, and wait for all that follows from it."""
+        # What was sent before is to be there when the time comes: partitions do not wait.
+        await self.settle()
         self.now = at
         value = {"at": at.isoformat()}
         for partition in range(self.partitions):

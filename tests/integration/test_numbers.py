@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_the_numbers_add_up(cinema: Cinema) -> None:
-    assert await cinema.wrong_numbers() == []
+    wrong = await cinema.wrong_numbers()
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_every_record_on_every_topic_has_an_outcome(cinema: Cinema) -> None:

@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_profile_replaces_the_one_before_and_mails_follow_it(cinema: Cinema) -> None:
+    await cinema.to_daytime()
     user = await cinema.person(username="Old Name")
     await cinema.person(user_id=user, username="New Name", email=f"new-{user}@example.com")
     series = cinema.name("series")
@@ -77,6 +78,7 @@ async def test_a_pause_ends_when_its_time_has_come(cinema: Cinema) -> None:
     until = cinema.now.replace(microsecond=0)
     later = until.timestamp() + 3600
     await cinema.send("preferences", {"user_id": user, "pause_until": later}, user)
+    await cinema.settle()
     await cinema.send("activity", {"user_id": user, "body": "now"}, user)
     await cinema.settle()
     ((status, reason),) = cinema.deliveries(user)

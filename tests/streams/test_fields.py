@@ -47,7 +47,7 @@ def test_a_time_may_be_written_in_many_ways(text: str | float) -> None:
     "text", ["", "noon", "2026-13-01T00:00:00Z", 1e300, float("nan"), "0001-01-01T00:00:00+14:00"]
 )
 def test_what_is_no_time_is_named(text: str | float) -> None:
-    with pytest.raises(ValueError, match="^at is no time"):
+    with pytest.raises(ValueError, match=r"^at is no time"):
         instant(text, "at")
 
 
@@ -74,7 +74,7 @@ def test_an_address_stays_as_it_is(text: str) -> None:
     ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@b\r\nBcc: x@y", "a@b\n", "<a@b>", "a@" + "b" * 260],
 )
 def test_what_no_envelope_can_hold_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError, match="^email is no e-mail address$"):
+    with pytest.raises(ValueError, match=r"^email is no e-mail address$"):
         address(text)
 
 
@@ -84,16 +84,17 @@ def test_what_no_envelope_can_hold_is_no_address(text: str) -> None:
     + [name + "Europe/Berlin" if name.endswith("/") else name for name in FOREIGN_ZONES],
 )
 def test_a_zone_that_iana_does_not_know_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="^timezone .* is not known: write an IANA name$"):
+    with pytest.raises(ValueError, match=r"^timezone .* is not known: write an IANA name$"):
         zone(name)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_zone_or_a_value_error(text: str) -> None:
     try:
-        assert zone(text).key == text
-    except ValueError as error:
-        assert "timezone" in str(error)
+        found = zone(text)
+    except ValueError:
+        return
+    assert found.key == text
 
 
 @pytest.mark.parametrize(
@@ -160,9 +161,10 @@ def test_a_wrong_cron_expression_says_where_the_mistake_is(text: str, mistake: s
 @given(st.text("0123456789*/-,#L ", max_size=24))
 def test_any_text_is_a_cron_expression_or_a_value_error(text: str) -> None:
     try:
-        assert cron(text) == text
-    except ValueError as error:
-        assert str(error).startswith("cron ")
+        found = cron(text)
+    except ValueError:
+        return
+    assert found == text
 
 
 def test_a_month_ends_where_it_ends() -> None:

@@ -132,8 +132,8 @@ class Memory:
         tables.ready()
         return tables
 
-    def written(self, partition: int, offset: int) -> None:
-        pass
+    async def write(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
+        await outgoing.send_whole(CHANGELOG, partition, list(tables.changelog()))
 
 
 class World:

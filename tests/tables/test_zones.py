@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from tables.zones import (
     CHOICE,
     ENTRIES,
-
     PROFILE,
     REGISTRATION,
     Entry,
@@ -53,9 +53,7 @@ def from_scratch(said: list[Entry], at: float, default: str) -> str:
     return held_at(times[index] if index >= 0 and times[index] >= first else first) or default
 
 
-@given(
-    st.lists(entries, max_size=ENTRIES, unique_by=lambda entry: entry[:2]), st.data()
-)
+@given(st.lists(entries, max_size=ENTRIES, unique_by=lambda entry: entry[:2]), st.data())
 def test_any_order_with_repeats_gives_the_zones_computed_from_scratch(
     said: list[Entry], data: st.DataObject
 ) -> None:
@@ -75,7 +73,7 @@ def test_spans_begin_at_the_beginning_and_each_differs_from_the_one_before(
     assert found[0][0] == float("-inf")
     times = [since for since, _ in found]
     assert times == sorted(set(times))
-    assert all(one[1] != two[1] for one, two in zip(found, found[1:], strict=False))
+    assert all(one[1] != two[1] for one, two in pairwise(found))
 
 
 def test_what_the_person_chose_wins_over_the_profile_until_it_is_taken_back() -> None:

@@ -144,7 +144,7 @@ async def start(
     async def preview(request: web.Request) -> web.StreamResponse:
         return web.Response(text="a preview")
 
-    async def go(**changes: Any) -> Client:
+    async def go(port: int | None = None, **changes: Any) -> Client:
         changed = replace(settings, **changes)
         app = web.Application()
         mount(
@@ -162,7 +162,7 @@ async def start(
                 waiting=neighbours.waiting,
             ),
         )
-        client: Client = TestClient(TestServer(app))
+        client: Client = TestClient(TestServer(app, port=port))
         await client.start_server()
         clients.append(client)
         return client

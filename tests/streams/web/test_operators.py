@@ -146,7 +146,7 @@ async def test_the_status_page_shows_what_the_worker_knows(
         '<th scope="row">tip</th><td class="number">11</td>',
         '<th scope="row">users</th><td class="number">99</td>',
         "Films in the catalogue.",
-        '<meta http-equiv="refresh" content="5">',
+        '<script src="/static/status.js" defer></script>',
     ):
         assert shown in text
 

@@ -1,0 +1,186 @@
+"""The pages in a real browser: what a person sees and can do."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+from redis.asyncio import Redis
+
+from sender.inbox import Draft, Inbox
+from sender.links import ConfirmLinks, LinkMaker
+from streams.links import Tokens
+from streams.settings import Settings
+from streams.topics import CONFIRMATIONS
+from tests.sender.web.conftest import (
+    NOW,
+    Client,
+    Neighbours,
+    Start,
+    add,
+    token,
+    welcome,
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH"),
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as player:
+        browser = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+    return found
+
+
+@pytest.fixture
+def settings(settings: Settings, port: int) -> Settings:
+    base = f"http://127.0.0.1:{port}"
+    return replace(
+        settings,
+        public_url=base,
+        cinema_url=f"{base}/viewer",
+        allowed_origins=frozenset({base}),
+    )
+
+
+@pytest.fixture
+async def base(start: Start, port: int) -> str:
+    await start(port=port)
+    return f"http://127.0.0.1:{port}"
+
+
+async def opened(browser: Browser, url: str, *, script: bool = True) -> Page:
+    """Open a page in a context of its own; a refusal of its policy or an error is a failure."""
+    context = await browser.new_context(locale="en", java_script_enabled=script)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.on(
+        "console",
+        lambda said: pytest.fail(said.text) if "Content Security Policy" in said.text else None,
+    )
+    await page.goto(url)
+    return page
+
+
+async def test_the_viewer_is_live_and_read_in_all_tabs(
+    browser: Browser, base: str, inbox: Inbox
+) -> None:
+    await add(inbox, 1)
+    one, two = [await opened(browser, f"{base}/viewer#token={token()}") for _ in range(2)]
+    for tab in (one, two):
+        await expect(tab.locator(".entry")).to_have_count(1)
+        assert "token" not in tab.url
+    await add(inbox, 2)
+    for tab in (one, two):
+        await expect(tab.locator(".entry")).to_have_count(2)
+        await expect(tab.locator("#count")).to_have_text("2")
+    await one.locator(".entry .mark").first.click()
+    for tab in (one, two):
+        await expect(tab.locator("#count")).to_have_text("1")
+        await expect(tab.locator(".entry.unread")).to_have_count(1)
+    await two.locator("#all").click()
+    for tab in (one, two):
+        await expect(tab.locator("#count")).to_be_hidden()
+
+
+async def test_markup_and_script_links_in_an_entry_stay_text(
+    browser: Browser, base: str, inbox: Inbox
+) -> None:
+    nasty = "<img src=x onerror=alert(1)>"
+    entry = Draft(
+        job_id="j",
+        kind=nasty,
+        title=nasty,
+        body=nasty,
+        url="javascript:alert(1)",
+        created_at=NOW,
+    )
+    await inbox.add([("u", entry)])
+    page = await opened(browser, f"{base}/viewer#token={token()}")
+    await expect(page.locator(".entry h2")).to_have_text(nasty)
+    await expect(page.locator(".entry img")).to_have_count(0)
+    await expect(page.locator(".entry a")).to_be_hidden()
+
+
+async def test_the_viewer_comes_back_after_a_workers_restart(
+    browser: Browser, start: Start, inbox: Inbox, port: int
+) -> None:
+    client: Client = await start(port=port)
+    page = await opened(browser, f"http://127.0.0.1:{port}/viewer#token={token()}")
+    await expect(page.locator("#state")).to_have_attribute("data-state", "on")
+    await client.server.close()
+    await expect(page.locator("#state")).to_have_attribute("data-state", "waiting")
+    await add(inbox, 1)
+    await start(port=port)
+    await expect(page.locator(".entry")).to_have_count(1, timeout=10_000)
+    await expect(page.locator("#state")).to_have_attribute("data-state", "on")
+
+
+async def test_a_token_that_is_not_valid_opens_the_door_again(browser: Browser, base: str) -> None:
+    page = await opened(browser, f"{base}/viewer#token={token(seconds=-5)}")
+    await expect(page.locator("#door-wrong")).to_be_visible()
+    await page.locator("#token").fill(token())
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#state")).to_have_attribute("data-state", "on")
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_person_confirms_by_script_at_once_and_without_by_a_button(
+    browser: Browser,
+    base: str,
+    neighbours: Neighbours,
+    redis: Redis,
+    settings: Settings,
+    script: bool,
+) -> None:
+    job = welcome()
+    await ConfirmLinks(redis, settings).store([job])
+    url = f"{base}/confirm/{LinkMaker(settings).code(job)}"
+    page = await opened(browser, url, script=script)
+    if not script:
+        assert neighbours.written == []
+        await page.get_by_role("button").click()
+    await page.wait_for_url(f"{base}/viewer")
+    assert [written.topic for written in neighbours.written] == [CONFIRMATIONS]
+
+
+async def test_a_person_unsubscribes_and_takes_it_back(
+    browser: Browser, base: str, neighbours: Neighbours, settings: Settings
+) -> None:
+    sign = Tokens(settings.link_secret).sign
+    page = await opened(browser, f"{base}/unsubscribe/{sign('unsubscribe', ['u', 'tip'])}")
+    await page.get_by_role("button", name="Unsubscribe").click()
+    await expect(page.get_by_role("heading")).to_have_text("Unsubscribed")
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("heading")).to_have_text("Still subscribed")
+    assert [written.value for written in neighbours.written] == [
+        b'{"user_id":"u","unsubscribe":["tip"]}',
+        b'{"user_id":"u","resubscribe":["tip"]}',
+    ]
