@@ -69,7 +69,6 @@ def monthly_statistic(
     if not this.films:
         yield skip(user.user_id, kind, f"nothing watched in {month}", arrival)
         return
-    before = month_report(user, month_before(month), tables, default)
     context: dict[str, Any] = {
         "username": user.username,
         "month": month,
@@ -80,11 +79,13 @@ def monthly_statistic(
         "streak": this.streak,
         "previous": None,
     }
-    if before.films:
+    before = month_before(month)
+    watches = tables.watch_history.of_month(user, before, default)
+    if watches:
         context["previous"] = {
-            "month": before.month,
-            "films": before.films,
-            "seconds": before.seconds,
+            "month": before,
+            "films": len({watch.film_id for watch in watches}),
+            "seconds": total(watch.seconds for watch in watches),
         }
     yield from say_once(user, kind, month, context, tables, arrival, due, campaign)
 

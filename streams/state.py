@@ -58,6 +58,7 @@ class State(faust.Table[bytes, bytes]):
         self._default_timezone = default_timezone
         self._tables: dict[int, Tables] = {}
         self._owners: dict[int, Ownership] = {}
+        self._kept: set[int] = set()
         self._fatal = fatal
         #: Rows that were written again, since a paused owner had written over them.
         self.undercut = 0
@@ -145,7 +146,8 @@ class State(faust.Table[bytes, bytes]):
             tables = self._of(records.tp.partition)
             ownership = self._ownership(records.tp.partition)
             for record in records.records:
-                if ownership.admits(record):
+                # What is not younger than memory was written by us, or loaded before.
+                if record.offset > ownership.offset and ownership.admits(record):
                     tables.load(record.key, record.value)
 
     async def on_rebalance(

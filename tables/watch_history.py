@@ -121,15 +121,16 @@ class WatchHistory(View[WatchRow]):
         first = datetime(year, number, 1, tzinfo=UTC)
         beyond = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC) + MAX_OFFSET
         keys = (month_of(first - MAX_OFFSET), month, month_of(beyond))
-        # What lies further inside is in the month wherever the person was.
-        lower = (first + MAX_OFFSET).timestamp()
-        upper = (beyond - 2 * MAX_OFFSET).timestamp()
+        # Wherever the person was, the month lies within the outer bounds and holds the inner ones.
+        day = MAX_OFFSET.total_seconds()
+        start, end = first.timestamp(), beyond.timestamp() - day
         local = LocalTime(user, default_timezone)
         return [
             watch
             for key in keys
             for watch in self._row(user.user_id, key)
-            if lower <= watch.at < upper or month_of(local.of(watch.at)) == month
+            if start - day <= watch.at < end + day
+            and (start + day <= watch.at < end - day or month_of(local.of(watch.at)) == month)
         ]
 
     def since(self, user_id: str, start: datetime, now: datetime) -> list[Watched]:

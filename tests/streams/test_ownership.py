@@ -29,7 +29,7 @@ class Changelog(State):
     def __init__(self) -> None:
         self._films = Films()
         self._default_timezone = "UTC"
-        self._tables, self._owners = {}, {}
+        self._tables, self._owners, self._kept = {}, {}, {0}
         self.undercut = 0
         self.log: list[ConsumerRecord] = []
         self.deaths: list[str] = []

@@ -1,0 +1,271 @@
+"""The smaller tables: films, bookmarks, schedules, walks, deferred jobs, identities, counts."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import msgspec
+import pytest
+
+from streams.events import Campaign, Film, Watch
+from streams.jobs import Cause
+from tables.deferred import Deferred, DeferredRow
+from tables.films import Films
+from tables.partition import Tables
+from tables.schedules import ScheduleRow
+from tables.seen import REMEMBERED
+from tables.walks import WalkRow, Walks
+from tables.watch_history import month_before, months_back, oldest_month
+from tests.tables.test_partition import NOW, job
+
+
+def merge(tables: Tables) -> None:
+    tables.keep()
+    tables.merge()
+
+
+def film(name: str, rating: float = 5, **more: object) -> Film:
+    return msgspec.convert({"film_id": name, "title": name, "rating": rating, **more}, Film)
+
+
+# -- films
+
+
+def test_the_younger_record_of_a_film_holds_whatever_partition_it_lies_in() -> None:
+    films = Films()
+    films.put(film("a", 7), at=10)
+    films.put(film("a", 3), at=5)
+    assert films.get("a") == film("a", 7)
+    films.remove("a", at=7)
+    assert films.get("a") is not None
+    films.remove("a", at=11)
+    films.put(film("a", 9), at=8)
+    assert films.get("a") is None
+    assert len(films) == 0
+
+
+def test_films_are_ranked_by_rating_and_then_by_id() -> None:
+    films = Films()
+    for name, rating in (("b", 5), ("a", 5), ("c", 9)):
+        films.put(film(name, rating), at=0)
+    assert [one.film_id for one in films.best()] == ["c", "a", "b"]
+
+
+def test_what_is_worth_watching_follows_the_day_and_the_catalogue() -> None:
+    films = Films()
+    films.put(film("old", 9, released="2026-01-01"), at=0)
+    films.put(film("new", 1, released="2026-11-20"), at=0)
+    films.put(film("some year", 2, released=1927), at=0)
+
+    def names(day: date) -> list[tuple[str, bool]]:
+        return [(one.film_id, fresh) for one, fresh in films.worth_watching(day)]
+
+    old = [("old", False), ("some year", False)]
+    assert names(date(2026, 11, 19)) == old
+    assert names(date(2026, 11, 20)) == [("new", True), *old]
+    assert names(date(2026, 11, 26)) == [("new", True), *old]
+    assert names(date(2026, 11, 27)) == [*old, ("new", False)]
+    films.remove("old", at=1)
+    assert names(date(2026, 11, 27)) == [("some year", False), ("new", False)]
+
+
+def test_many_days_do_not_pile_up() -> None:
+    films = Films()
+    films.put(film("a", released="2026-11-20"), at=0)
+    for days in range(100):
+        assert len(films.worth_watching(date(2026, 12, 1) + timedelta(days))) == 1
+
+
+# -- bookmarks
+
+
+def test_the_younger_bookmark_holds(tables: Tables) -> None:
+    assert tables.bookmarks.change("ann", "s1", True, at=10)
+    assert not tables.bookmarks.change("ann", "s1", False, at=9)
+    assert tables.bookmarks.has("ann", "s1")
+    assert tables.bookmarks.change("ann", "s1", False, at=10)
+    assert not tables.bookmarks.has("ann", "s1")
+    assert not tables.bookmarks.has("bob", "s1")
+
+
+# -- schedules
+
+
+def test_every_change_of_a_campaign_raises_the_version(tables: Tables) -> None:
+    campaign = Campaign(campaign_id="c", kind="tip", cron="0 18 * * *")
+    versions = [tables.schedules.version]
+    for _ in range(2):
+        tables.schedules["c"] = ScheduleRow(campaign, NOW, 0.0)
+        merge(tables)
+        versions.append(tables.schedules.version)
+    del tables.schedules["c"]
+    merge(tables)
+    versions.append(tables.schedules.version)
+    assert versions == sorted(set(versions))
+
+
+# -- walks
+
+
+def walk(**changes: object) -> WalkRow:
+    row = WalkRow(
+        topic="episodes",
+        event=msgspec.Raw(b"{}"),
+        cause=Cause("episodes", 0, 1),
+        identity="e",
+        as_of=NOW,
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
+def test_open_walks_take_turns_until_they_are_done(tables: Tables) -> None:
+    for name in "abc":
+        tables.walks[name] = walk()
+    merge(tables)
+    assert [tables.walks.next() for _ in range(4)] == ["a", "b", "c", "a"]
+    tables.walks["b"] = walk(done_at=NOW)
+    tables.walks["c"] = walk(cursor="ann")
+    merge(tables)
+    assert {tables.walks.next() for _ in range(4)} == {"a", "c"}
+    assert tables.walks.ended_before(NOW) == []
+    assert tables.walks.ended_before(NOW + timedelta(seconds=1)) == ["b"]
+
+
+def test_recovered_walks_go_on_where_they_were() -> None:
+    walks, again = Walks(), Walks()
+    walks["a"] = walk(cursor="ann", event=msgspec.Raw(b'{"link":"l"}'))
+    walks["b"] = walk(done_at=NOW)
+    walks.keep()
+    for key, value in walks.changelog():
+        again.load(key, value)
+    again.rebuild()
+    again.rebuild()
+    assert list(again.open) == ["a"]
+    assert again.rows["a"].cursor == "ann"
+    assert bytes(again.rows["a"].event) == b'{"link":"l"}'
+
+
+# -- deferred jobs
+
+
+def test_jobs_are_due_in_order_and_stay_until_they_are_released(tables: Tables) -> None:
+    for number, minutes in ((1, 3), (2, 1), (3, 2)):
+        due = NOW + timedelta(minutes=minutes)
+        one = job(number, "ann", due)
+        tables.deferred[one.job_id] = DeferredRow(one)
+    merge(tables)
+    deferred = tables.deferred
+    assert deferred.due(NOW, 10) == []
+    at = NOW + timedelta(minutes=2)
+    assert deferred.due(at, 10) == [f"{2:032x}", f"{3:032x}"]
+    assert deferred.due(at, 1) == [f"{2:032x}"]
+    assert deferred.due(at, 10) == [f"{2:032x}", f"{3:032x}"]
+    del deferred[f"{2:032x}"]
+    assert deferred.due(at, 10) == [f"{3:032x}"]
+
+
+def test_a_job_that_was_put_off_is_due_at_the_later_time(tables: Tables) -> None:
+    for minutes in (1, 5):
+        one = job(1, "ann", NOW + timedelta(minutes=minutes))
+        tables.deferred[one.job_id] = DeferredRow(one)
+        merge(tables)
+    assert tables.deferred.due(NOW + timedelta(minutes=2), 10) == []
+    assert len(tables.deferred.due(NOW + timedelta(minutes=5), 10)) == 1
+
+
+def test_a_release_that_is_undone_leaves_the_job_due() -> None:
+    deferred = Deferred()
+    one = job(1, "ann", NOW)
+    deferred[one.job_id] = DeferredRow(one)
+    deferred.keep()
+    deferred.merge()
+    del deferred[one.job_id]
+    assert deferred.due(NOW, 10) == []
+    deferred.undo()
+    assert deferred.due(NOW, 10) == [one.job_id]
+
+
+# -- identities
+
+
+def test_an_identity_is_a_duplicate_for_seven_days_and_then_forgotten(tables: Tables) -> None:
+    seen = tables.seen
+    seen.add("activity", "ann", "e1", NOW)
+    merge(tables)
+    almost = NOW + REMEMBERED - timedelta(seconds=1)
+    assert seen.has("activity", "ann", "e1", almost)
+    assert not seen.has("activity", "bob", "e1", NOW)
+    assert not seen.has("letters", "ann", "e1", NOW)
+    seen.expire(almost, 10)
+    assert not seen.changes
+    seen.expire(NOW + REMEMBERED, 10)
+    merge(tables)
+    assert seen.rows == {}
+
+
+def test_one_met_again_is_remembered_from_then_on(tables: Tables) -> None:
+    seen = tables.seen
+    seen.add("activity", "ann", "e1", NOW)
+    merge(tables)
+    seen.add("activity", "ann", "e1", NOW + timedelta(days=3))
+    merge(tables)
+    seen.expire(NOW + REMEMBERED, 10)
+    merge(tables)
+    assert seen.has("activity", "ann", "e1", NOW + REMEMBERED)
+
+
+def test_a_few_at_a_time_are_forgotten(tables: Tables) -> None:
+    for number in range(10):
+        tables.seen.add("activity", "ann", f"e{number}", NOW)
+    merge(tables)
+    tables.seen.expire(NOW + REMEMBERED, 4)
+    merge(tables)
+    assert len(tables.seen.rows) == 6
+
+
+# -- watch history
+
+
+def test_a_watch_is_kept_to_the_second_and_to_the_millisecond_watched(tables: Tables) -> None:
+    at = NOW.replace(microsecond=999_999)
+    event = Watch(user_id="a|b", film_id="ü", seconds=1234.5678, at=at)
+    tables.watch_history.record(event)
+    tables.watch_history.record(event)
+    merge(tables)
+    (key,) = tables.watch_history.rows
+    assert key == "a|b|2026-11"
+    found = tables.watch_history.since("a|b", NOW, NOW)
+    assert found == [("ü", int(NOW.timestamp()), 1234.568)] * 2
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 2_592_000])
+def test_the_bounds_of_a_watch_fit(tables: Tables, seconds: float) -> None:
+    event = msgspec.convert(
+        {"user_id": "a", "film_id": "f", "seconds": seconds, "at": 4_294_967_295}, Watch
+    )
+    tables.watch_history.record(event)
+    tables.keep()
+    row = tables.watch_history.get("a|2106-02")
+    assert row is not None
+    assert tables.watch_history.decode("", tables.watch_history.encode(row)) == row
+
+
+def test_months_go_back_over_the_year() -> None:
+    assert month_before("2026-01") == "2025-12"
+    assert list(months_back("2026-02", 3)) == ["2026-02", "2026-01", "2025-12"]
+    assert oldest_month("2026-11") == "2024-11"
+
+
+# -- counts
+
+
+def test_time_is_written_once_a_minute(tables: Tables) -> None:
+    counts = tables.counts
+    counts[""] = counts.book.at_tick(NOW.timestamp())
+    merge(tables)
+    assert counts.is_old(timedelta(minutes=1))
+    counts.written()
+    counts[""] = counts.book.at_tick(NOW.timestamp() + 59)
+    assert not counts.is_old(timedelta(minutes=1))
+    counts[""] = counts.book.at_tick(NOW.timestamp() + 60)
+    assert counts.is_old(timedelta(minutes=1))
