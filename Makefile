@@ -49,6 +49,9 @@ lock: $(INSTALLED) ## Pin what setup.cfg asks for; LOCK_ARGS=--upgrade takes new
 	$(PYTHON) -m uv pip compile setup.cfg requirements.in --extra dev --extra test --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		--quiet $(LOCK_ARGS) --output-file requirements.lock
+	$(PYTHON) -m uv pip compile setup.cfg --constraint requirements.lock --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--quiet --output-file requirements-run.lock
 
 clean: ## Remove what was made: .venv, downloads, data
 	rm -rf $(VENV) .cache data data-* .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""`python -m dev up|events|mailbox|demo`: the stack, sample events, the mailbox, the demo."""
+"""`python -m dev`: the stack, sample events, the mailbox, the demo, and what documents show."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ COMMANDS: Final = {
     "events": "dev.samples",
     "mailbox": "dev.mailbox.server",
     "demo": "dev.demo",
+    "reference": "dev.reference",
+    "screenshots": "dev.screenshots",
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING
 from dataclasses import fields as settings_of
@@ -279,7 +278,3 @@ def _default(value: object) -> str:
         case tuple():
             return ",".join(map(_default, value))
     return str(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
-import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -163,7 +162,3 @@ async def _beside(browser: Browser, shots: Sequence[bytes]) -> bytes:
     page = await browser.new_page(viewport=size)
     await page.set_content(f"<!doctype html><style>{STYLE}</style>{images}")
     return await page.screenshot()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

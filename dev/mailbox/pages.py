@@ -19,8 +19,8 @@ HEAD: Final = re.compile(r"<head[^>]*>", re.IGNORECASE)
 BASE: Final = '<base target="_blank">'
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # A mail is foreign: no scripts, no origin, nothing fetched but pictures over TLS.
 MAIL_POLICY: Final = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,8 +69,11 @@ class Changelog(State):
         tables.merge()
 
     def seconds(self, user: str) -> list[float]:
-        found = self.tables(0).watch_history.get(f"{user}|2026-11")
-        return [watch[2] for watch in found.watches] if found else []
+        start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+        history = self.tables(0).watch_history
+        row = json.loads(self.tables(0).row(f"watch_history:{user}|2026-11".encode()) or b"{}")
+        assert len(history.since(user, start, end)) in (0, len(row.get("watches", [])))
+        return [watch[2] for watch in row.get("watches", [])]
 
 
 def test_an_epoch_is_larger_than_all_that_was_met_and_follows_the_clock() -> None:
@@ -80,7 +85,7 @@ def test_an_epoch_is_larger_than_all_that_was_met_and_follows_the_clock() -> Non
 
 async def test_recovery_keeps_the_newer_owners_rows_and_knows_what_to_write_again() -> None:
     state = Changelog()
-    watches = b'{"watches":[["f",1,%d]]}'
+    watches = b'{"watches":[["f",1,%.1f]]}'
     state.recover(
         [
             row(0, b"watch_history:ann|2026-11", watches % 1, 10),
