@@ -20,7 +20,7 @@ from bench.figures import Figure, figure
 from bench.processes import cpu_seconds
 from dev.errors import StackError
 from dev.stack import Stack
-from dev.workers import APPS, Worker
+from dev.workers import APPS, STREAMS
 
 # After the start, garbage and caches settle.
 SETTLE: Final = 3.0
@@ -41,9 +41,8 @@ async def _measure(kind: str) -> list[Figure]:
         found = [figure(f"first start to ready, {kind}", "s", time.monotonic() - started)]
         await asyncio.sleep(SETTLE)
         found += await _idle(stack, kind)
-        for app in APPS:
-            taken = await _restart(stack, app)
-            found.append(figure(f"{app} worker, kill -9 to ready on {kind}", "s", taken))
+        taken = await _restart(stack)
+        found.append(figure(f"streams worker, kill -9 to ready on {kind}", "s", taken))
         return found
 
 
@@ -63,15 +62,15 @@ async def _idle(stack: Stack, kind: str) -> list[Figure]:
     ]
 
 
-async def _restart(stack: Stack, app: str) -> float:
-    """Kill a worker and return how long it takes until its successor is ready."""
-    (pid,) = servers.pids(stack)[app]
-    (url,) = getattr(stack.addresses, app)
+async def _restart(stack: Stack) -> float:
+    """Kill the streams worker and return how long it takes until its successor is ready."""
+    (pid,) = servers.pids(stack)[STREAMS]
+    (url,) = stack.addresses.streams
     started = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    while servers.pids(stack)[app] == [pid] or not await _ready(url):
+    while servers.pids(stack)[STREAMS] == [pid] or not await _ready(url):
         if time.monotonic() - started > LIMIT:
-            raise StackError(f"the {app} worker is not ready {LIMIT} s after a kill")
+            raise StackError(f"the streams worker is not ready {LIMIT} s after a kill")
         await asyncio.sleep(POLL)
     return time.monotonic() - started
 

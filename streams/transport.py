@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
@@ -134,7 +135,11 @@ class Consumer(driver.Consumer):
         if fetched is None or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            try:
+                await self.perform_seek()
+            except KafkaError as error:
+                # Partitions are being moved under it: Faust seeks again before the flow goes on.
+                logger.info("no seek while partitions are moved: %s", error)
             return
         for key, records in fetched.items():
             tp = TP(key.topic, key.partition)
@@ -216,7 +221,11 @@ class Consumer(driver.Consumer):
             return batch.records
         # Dropping by epoch comes last: what the latest seek has brought must not be dropped.
         if batch.epoch == self._epoch[tp]:
-            await self._refetch(tp, expected)
+            try:
+                await self._refetch(tp, expected)
+            except KafkaError as error:
+                # Moved away meanwhile: whoever has it now begins at the commit.
+                logger.info("%s: not fetched again: %s", tp, error)
         return ()
 
     async def _refetch(self, tp: TP, expected: int) -> None:

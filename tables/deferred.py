@@ -41,16 +41,19 @@ class Deferred(View[DeferredRow]):
 
         They stay in the heap until their rows are gone, so asking twice gives the same.
         """
-        heap = self._heap
-        found: list[tuple[float, str]] = []
+        heap, entries = self._heap, []
+        found: dict[str, None] = {}
         while heap and heap[0][0] <= now.timestamp() and len(found) < limit:
             entry = heappop(heap)
-            row = self.get(entry[1])
+            row = self.rows.get(entry[1])
             if row is not None and row.due == entry[0]:
-                found.append(entry)
-        for entry in found:
+                entries.append(entry)
+                # Not those that the batch in hand has released or put off: that may be undone.
+                if self.get(entry[1]) is row:
+                    found[entry[1]] = None
+        for entry in entries:
             heappush(heap, entry)
-        return list(dict.fromkeys(key for _, key in found))
+        return list(found)
 
     def forget(self, user_id: str) -> list[Job]:
         """Erase the jobs that rest for a person, and return them."""

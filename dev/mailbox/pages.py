@@ -20,7 +20,8 @@ BASE: Final = '<base target="_blank">'
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 # A mail is foreign: no scripts, no origin, nothing fetched but pictures over TLS.
 MAIL_POLICY: Final = (

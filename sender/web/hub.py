@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter, deque
+from collections import Counter
 from itertools import islice
 from typing import Any, Final
 
@@ -19,15 +19,14 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sender.inbox import Message, channel, decode_message
+from sender.inbox import channel, decode_message
+from sender.web.feed import Feed
 from streams.errors import RedisUnavailable
 from streams.serving import AWAY
 from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
-# Messages that wait for one socket; a slower reader is brought up to date from Redis instead.
-BUFFER: Final = 64
 # A dead peer is noticed by silence: the ping's answer comes at least this often.
 PING_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 25.0
@@ -37,55 +36,6 @@ CHUNK: Final = 500
 RETRY_SECONDS: Final = (0.05, 2.0)
 #: What a message starts with that takes a socket's seat (see seats.py); the rest is the inbox's.
 EVICT: Final = b"x "
-
-
-class Feed:
-    """What is new for one socket: messages in order, or that it must look for itself."""
-
-    __slots__ = ("_messages", "_wake", "behind", "evicted", "seat")
-
-    def __init__(self, seat: bytes) -> None:
-        """Begin behind: nothing is known yet. `seat` is the socket's name among the user's."""
-        self._messages: deque[Message] = deque()
-        self._wake = asyncio.Event()
-        self.seat = seat
-        #: Messages were missed: replay from the cursor.
-        self.behind = True
-        #: The user has opened more sockets than allowed, and this is the oldest.
-        self.evicted = False
-
-    def put(self, message: Message) -> None:
-        """Add a message; one too many drops them all."""
-        if len(self._messages) >= BUFFER:
-            self.fall_behind()
-        elif not self.behind:
-            self._messages.append(message)
-            self._wake.set()
-
-    def fall_behind(self) -> None:
-        """Ask for a replay: the messages that wait are part of it."""
-        self._messages.clear()
-        self.behind = True
-        self._wake.set()
-
-    def evict(self) -> None:
-        """Ask the socket to go."""
-        self.evicted = True
-        self._wake.set()
-
-    def catch_up(self) -> None:
-        """Take messages again; called before the inbox is looked at."""
-        self.behind = False
-
-    def take(self) -> Message | None:
-        """Return the next message, None when there is none."""
-        return self._messages.popleft() if self._messages else None
-
-    async def wait(self) -> None:
-        """Wait until there is something to do."""
-        if not (self._messages or self.behind or self.evicted):
-            self._wake.clear()
-            await self._wake.wait()
 
 
 class Hub:

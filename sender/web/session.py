@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from aiohttp import WSMsgType
 
 from sender.inbox import Added, Changed, Inbox, Kept, Message
 from sender.web import frames
-from sender.web.hub import Feed
+from sender.web.feed import Feed
 from sender.web.line import FAILED, TOO_MANY, TRY_LATER, UNAUTHORIZED, Line
 from sender.web.reads import Reads
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
 from streams.tasks import end
 from streams.tokens import Claims, Tokens
+
+logger = logging.getLogger(__name__)
 
 # Entries read from Redis at once during a replay: what one slow socket may hold in memory.
 PAGE: Final = 100
@@ -87,8 +90,8 @@ class Session:
         except ConnectionError:
             pass  # Sending to a socket that is closing: its reader ends the session.
         except Exception:
+            logger.exception("a socket of user %s failed", self._user)
             self._line.end(FAILED, "internal error")
-            raise
 
     async def _greet(self) -> None:
         if self._older:

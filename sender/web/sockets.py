@@ -9,7 +9,8 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from sender.web import frames
-from sender.web.hub import Feed, Hub
+from sender.web.feed import Feed
+from sender.web.hub import Hub
 from sender.web.line import GOING_AWAY, NO_TOKEN, TRY_LATER, UNAUTHORIZED, Line
 from sender.web.reads import Reads
 from sender.web.session import EXPIRED, Session

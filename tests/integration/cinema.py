@@ -162,6 +162,10 @@ class Cinema:
         self._names += 1
         return f"{prefix}-{self._names}-{uuid4().hex[:6]}"
 
+    def home(self, user_id: str) -> int:
+        """Return the partition that someone lives in."""
+        return partition_of(user_id, self.partitions)
+
     # -- records in
 
     async def send(

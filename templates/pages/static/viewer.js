@@ -179,7 +179,8 @@ const receivers = {
   },
   unread(frame) {
     count(frame.count);
-    frame.read.forEach(markRead);
+    // With none left, what was read while this page was away is known too.
+    (frame.count ? frame.read : [...entries.keys()]).forEach(markRead);
   },
   gap() {
     $("note").textContent = texts.gap;

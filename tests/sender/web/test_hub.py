@@ -11,7 +11,7 @@ from aiohttp import ClientWebSocketResponse
 from redis.asyncio import Redis
 
 from sender.inbox import Added, Changed, Inbox
-from sender.web.hub import BUFFER, Feed
+from sender.web.feed import BUFFER, Feed
 from tests.sender.web.conftest import (
     Client,
     RedisServer,

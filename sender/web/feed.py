@@ -1,0 +1,61 @@
+"""What waits for one socket: messages of its user's channel, never more than a few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from sender.inbox import Message
+
+# A slower reader is brought up to date from Redis instead.
+BUFFER: Final = 64
+
+
+class Feed:
+    """What is new for one socket: messages in order, or that it must look for itself."""
+
+    __slots__ = ("_messages", "_wake", "behind", "evicted", "seat")
+
+    def __init__(self, seat: bytes) -> None:
+        """Begin behind: nothing is known yet. `seat` is the socket's name among the user's."""
+        self._messages: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self.seat = seat
+        #: Messages were missed: replay from the cursor.
+        self.behind = True
+        #: The user has opened more sockets than allowed, and this is the oldest.
+        self.evicted = False
+
+    def put(self, message: Message) -> None:
+        """Add a message; one too many drops them all."""
+        if len(self._messages) >= BUFFER:
+            self.fall_behind()
+        elif not self.behind:
+            self._messages.append(message)
+            self._wake.set()
+
+    def fall_behind(self) -> None:
+        """Ask for a replay: the messages that wait are part of it."""
+        self._messages.clear()
+        self.behind = True
+        self._wake.set()
+
+    def evict(self) -> None:
+        """Ask the socket to go."""
+        self.evicted = True
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Take messages again; called before the inbox is looked at."""
+        self.behind = False
+
+    def take(self) -> Message | None:
+        """Return the next message, None when there is none."""
+        return self._messages.popleft() if self._messages else None
+
+    async def wait(self) -> None:
+        """Wait until there is something to do."""
+        if not (self._messages or self.behind or self.evicted):
+            self._wake.clear()
+            await self._wake.wait()
