@@ -19,16 +19,15 @@ from redis.asyncio import Redis
 
 from streams.errors import InvalidLink
 from streams.jobs import Job
-from streams.kinds import EMAIL, KINDS, MONTHLY_STATISTIC, WELCOME
-from streams.links import PREFERENCES, STATISTICS, UNSUBSCRIBE, Tokens
+from streams.kinds import EMAIL, KINDS, WELCOME
+from streams.links import PREFERENCES, UNSUBSCRIBE, Tokens
 from streams.serving import Script, answering, digest
 from streams.settings import Settings
 
 # A mail may lie in a mailbox for a year, and whoever opens it then must still get out
-# (RFC 8058 names no end); the other two open a person's data and end sooner.
+# (RFC 8058 names no end); the other opens a person's data and ends sooner.
 UNSUBSCRIBE_AGE: Final = timedelta(days=400)
 PREFERENCES_AGE: Final = timedelta(days=90)
-STATISTICS_AGE: Final = timedelta(days=90)
 CODE: Final = re.compile(r"[0-9a-f]{32}")
 # What browsers read otherwise than urlsplit does: white space, control characters, backslashes.
 ODD: Final = re.compile(r"[\s\\\x00-\x20\x7f]")
@@ -74,9 +73,8 @@ class LinkMaker:
             if leaves
             else None,
             preferences_url=f"{base}/preferences/{sign(PREFERENCES, [user])}" if leaves else None,
-            statistics_url=f"{base}/me/{sign(STATISTICS, [user])}"
-            if job.kind == MONTHLY_STATISTIC.name
-            else None,
+            # Until there is a page of a person's months, the mail links to the cinema.
+            statistics_url=None,
         )
 
     def code(self, job: Job) -> str:

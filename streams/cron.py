@@ -53,7 +53,10 @@ def last_before(campaign: Campaign, zone: ZoneInfo, now: datetime) -> Occurrence
     if _follows_cronsim(campaign.cron):
         times = _aware(CronSim(campaign.cron, upper, reverse=True), zone)
         return next((occurrence for occurrence in times if occurrence.instant <= now), None)
-    start = upper.replace(tzinfo=None, fold=0) + OVERLAP
+    start = upper.replace(tzinfo=None, fold=0)
+    if (now - OVERLAP).astimezone(zone).utcoffset() != upper.utcoffset():
+        # The clock may have been set back: local times that are still ahead have been.
+        start += OVERLAP
     found: Occurrence | None = None
     for occurrence in _naive(CronSim(campaign.cron, start, reverse=True), zone):
         # Times that a gap has swallowed share an instant: the first of them gives the name, as it

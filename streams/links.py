@@ -12,7 +12,6 @@ from streams.errors import InvalidLink
 
 UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
-STATISTICS: Final = "statistics"
 LOGIN: Final = "login"
 
 

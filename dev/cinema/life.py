@@ -110,6 +110,8 @@ class Life:
             if self.now.known and not self.now.left:
                 for when, local, campaign in self.schedule.due(self.now.timezone, self.step):
                     self._fire(campaign, local, due=when, when=when)
+            # What began to wait in this step may also end to.
+            self._release()
         return self.dues
 
     def _hear(self, fact: Fact) -> None:

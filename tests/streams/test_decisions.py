@@ -54,7 +54,7 @@ def test_each_channel_has_a_job_with_an_id_of_its_own() -> None:
 def test_the_id_follows_from_occasion_kind_user_and_channel_alone() -> None:
     later = decide(ANN, kinds.TIP, NOON + timedelta(hours=1))
     assert [job.job_id for job in later] == [job.job_id for job in decide(ANN, kinds.TIP)]
-    other = list(notify(ANN, kinds.TIP, "another", {"a": 1}, arrival()))
+    other: list[Any] = list(notify(ANN, kinds.TIP, "another", {"a": 1}, arrival()))
     assert {job.job_id for job in later}.isdisjoint(job.job_id for job in other)
 
 
