@@ -8,6 +8,7 @@ import msgspec
 
 from streams import kinds, topics
 from streams.decisions import Arrival, Decision, person_agent, refusal, wait
+from streams.errors import InvalidRecord
 from streams.jobs import Delivery, Job
 from tables.deferred import DeferredRow
 from tables.partition import Tables
@@ -17,6 +18,8 @@ from tables.users import UserRow
 @person_agent(topics.HELD)
 def hold(event: Job, user: UserRow, tables: Tables, arrival: Arrival) -> Iterator[Decision]:
     """Let a job rest until it is due."""
+    if event.kind not in kinds.KINDS:
+        raise InvalidRecord(f"kind {event.kind[:64]!r} is none of {', '.join(kinds.KINDS)}")
     due = event.not_before or arrival.now
     tables.deferred[event.job_id] = DeferredRow(msgspec.structs.replace(event, not_before=due))
     yield from ()

@@ -102,6 +102,7 @@ class StreamsApp(CinemaApp):
             owner_url=self.owner_url,
             deliveries=self.delivery_log.latest,
             campaigns=self.campaigns,
+            peers=self.peers,
             waiting=self.waiting,
         )
 

@@ -156,7 +156,7 @@ class Registration(Event, kw_only=True):
         given = any(getattr(self, name) is not None for name in fields)
         if self.event and self.email is None and given:
             raise ValueError("missing required field `email`")
-        if self.event and self.email is not None and self.username is None:
+        if self.event and self.email is not None and self.username is None and self.user is None:
             raise ValueError("missing required field `username`")
 
     @property

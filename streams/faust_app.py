@@ -143,6 +143,12 @@ class CinemaApp(faust.App):
                 return str(url).rstrip("/")
         return None
 
+    def peers(self) -> list[str]:
+        """Return the base URLs of the other workers of this app."""
+        own = str(self.conf.canonical_url).rstrip("/")
+        urls = {str(url).rstrip("/") for url in self.assignor.tables_metadata()}
+        return sorted(urls - {own})
+
     def lag(self, processed: dict[TP, int]) -> dict[TP, int]:
         """Return the records that wait, by partition."""
         found = {}

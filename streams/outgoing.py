@@ -31,6 +31,8 @@ ACKNOWLEDGED_WITHIN: Final = 30.0
 EXIT_UNACKNOWLEDGED: Final = 75
 # What Kafka's record batch v2 adds to one record at most: lengths, deltas and the batch's header.
 OVERHEAD: Final = 512
+# A character's bytes at most: keys are short, and encoding each to learn its length is not free.
+UTF8: Final = 4
 # Batches for topics of ours are kept under this, well inside every topic's limit.
 FULL: Final = 1 << 20
 
@@ -61,7 +63,7 @@ class Outgoing:
 
     def check(self, output: Output) -> None:
         """Raise TooLarge for a record that its topic would refuse."""
-        size = len(output.value or b"") + len((output.key or "").encode()) + OVERHEAD
+        size = len(output.value or b"") + UTF8 * len(output.key or "") + OVERHEAD
         if size > output.topic.max_message_bytes:
             raise TooLarge(
                 f"a record of {size} bytes is over the limit of topic {output.topic.name}, "

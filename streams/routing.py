@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,8 @@ from streams.records import Output
 from streams.topics import DECODERS, TOPICS, VALUE_LIMIT
 
 ORIGIN: Final = "cinema-origin"
+# murmur2 is a loop in Python, 2 us an id; those who are active now come again and again.
+_home: Final = lru_cache(maxsize=1 << 16)(partition_of)
 ORIGIN_FORM: Final = re.compile(rb"([a-z_]{1,64})/(\d{1,10})/(\d{1,19})")
 
 
@@ -86,7 +89,10 @@ def route(record: ConsumerRecord, agent: Agent, partitions: int) -> Routed:
 def _place(
     routed: Routed, record: ConsumerRecord, people: Sequence[str], partitions: int, sent_on: bool
 ) -> None:
-    homes = {person: partition_of(person, partitions) for person in people}
+    if len(people) == 1 and _home(people[0], partitions) == record.partition:
+        routed.people = people
+        return
+    homes = {person: _home(person, partitions) for person in people}
     if all(home == record.partition for home in homes.values()):
         routed.people = people
     elif sent_on:
@@ -140,6 +146,8 @@ def _wanted(key: str | None) -> str:
 
 
 def _origin(record: ConsumerRecord) -> tuple[str, int, int] | None:
+    if not record.headers:
+        return None
     found = [value for name, value in record.headers if name == ORIGIN]
     if not found:
         return None

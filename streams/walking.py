@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import fire, firing_cause
+from agents.campaigns import campaigns, fire, firing_cause
 from streams import kinds, topics
 from streams.decisions import Agent, Arrival, Decision, skip
 from streams.routing import Routed
@@ -71,7 +71,7 @@ def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
     cause = firing_cause(name, firing.local, partition)
     tables.walks[walk_id] = WalkRow(
         topic=CAMPAIGNS,
-        event=msgspec.Raw(msgspec.json.encode(firing.campaign)),
+        campaign=name,
         cause=cause,
         identity=f"{name}@{firing.local}",
         as_of=firing.instant,
@@ -114,7 +114,11 @@ def advance(
         partition=work.partition,
         settings=settings,
     )
-    event = DECODERS[row.topic](row.event)
+    event = _event(row, tables)
+    if event is None:
+        tables.walks[walk_id] = msgspec.structs.replace(row, done_at=now)
+        tables.keep()
+        return True
     users = tables.users
     everyone = users.known if row.zone is None else users.by_zone.get(row.zone, NOBODY)
     after = everyone.bisect_right(row.cursor) if row.cursor else 0
@@ -138,16 +142,24 @@ def _turn(tables: Tables, busy: bool) -> str | None:
     for _ in range(len(tables.walks.open)):
         walk_id = tables.walks.next()
         row = tables.walks.get(walk_id or "")
-        if row is not None and not (busy and _is_bulk(row)):
+        if row is not None and not (busy and _is_bulk(row, tables)):
             return walk_id
     return None
 
 
-def _is_bulk(row: WalkRow) -> bool:
-    if row.topic != CAMPAIGNS:
+def _event(row: WalkRow, tables: Tables) -> Any:
+    """Return what a walk says; None if its campaign was deleted or stopped meanwhile."""
+    if row.campaign is None:
+        return DECODERS[row.topic](row.event)
+    campaign = campaigns(tables).get(row.campaign)
+    return campaign if campaign is not None and campaign.enabled else None
+
+
+def _is_bulk(row: WalkRow, tables: Tables) -> bool:
+    if row.campaign is None:
         return row.topic not in URGENT_TOPICS
-    kind = DECODERS[CAMPAIGNS](row.event).kind
-    return kinds.KINDS[kind].lane == kinds.BULK
+    campaign = _event(row, tables)
+    return campaign is not None and kinds.KINDS[campaign.kind].lane == kinds.BULK
 
 
 def _visit(

@@ -61,7 +61,8 @@ class Work:
     def emit(self, outputs: list[Output]) -> None:
         """Take records that are to be sent."""
         self.outputs.extend(outputs)
-        self.size += sum(len(output.value or b"") for output in outputs)
+        for output in outputs:
+            self.size += len(output.value or b"")
 
     def count(self, decision: Decision) -> None:
         """Count the job id of a decision made for the first time."""

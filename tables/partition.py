@@ -7,8 +7,11 @@ not at all. So recovery never meets half of a batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
+from streams.errors import TooLarge
 from streams.jobs import Job
+from streams.topics import MIB, OUTPUT_LIMIT
 from tables.bookmarks import Bookmarks
 from tables.counts import Counts
 from tables.deferred import Deferred
@@ -19,6 +22,9 @@ from tables.users import Users
 from tables.view import View
 from tables.walks import Walks
 from tables.watch_history import WatchHistory
+
+# What one record batch of the changelog takes; the rest is for keys and the partition's book.
+CHANGES_LIMIT: Final = OUTPUT_LIMIT - MIB // 2
 
 
 class Tables:
@@ -50,7 +56,16 @@ class Tables:
         self._stale = False
 
     def keep(self) -> None:
-        """Keep what a decision has changed."""
+        """Keep what a decision has changed.
+
+        Raises TooLarge, and keeps nothing, where a batch's changes would not fit the changelog.
+        """
+        size = self.size + sum(view.weigh() for view in self._views.values())
+        if size > CHANGES_LIMIT:
+            raise TooLarge(
+                f"the changes to the tables take {size} bytes, over the limit of {CHANGES_LIMIT}: "
+                "send less at once"
+            )
         for view in self._views.values():
             view.keep()
 

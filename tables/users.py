@@ -244,7 +244,7 @@ class Users(View[UserRow]):
         return row
 
     def index(self, key: str, old: UserRow | None, new: UserRow | None) -> None:
-        if old is not None and new is not None and old.zones is new.zones and old.email:
+        if old and new and old.email and new.email and old.zones is new.zones:
             return
         before = self._place(old)
         after = self._place(new)

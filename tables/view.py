@@ -35,6 +35,8 @@ class View(Generic[R]):
         # What each key was before the decision in hand.
         self._undo: dict[str, R | _Missing | None] = {}
         self._written: dict[str, bytes | None] = {}
+        # The decision in hand's changes in the form in which they will be written.
+        self._encoded: dict[str, bytes | None] = {}
         #: Bytes of JSON that the batch's changes will take in the changelog.
         self.size = 0
         self._decode = msgspec.json.Decoder(self.row).decode
@@ -79,6 +81,7 @@ class View(Generic[R]):
             else:
                 self.changes[key] = before
         self._undo.clear()
+        self._encoded.clear()
 
     def changelog(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield what is to be written: key and JSON, None for a deleted row."""

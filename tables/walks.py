@@ -13,14 +13,16 @@ from tables.view import View
 class WalkRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One walk of one partition.
 
-    `topic` names the decision to make for each user, `event` is the record's value. `zone` limits
-    it to the users of that zone; `occurrence` is the naive local time of a campaign's firing and
+    `topic` names the decision to make for each user, `event` is the record's value. A firing has a
+    `campaign` instead, by its id: one large campaign may fire in hundreds of zones at once. `zone`
+    limits it to the users of that zone; `occurrence` is the naive local time of the firing and
     `due` its instant; `late` says that the campaign came after it. Users known only after `as_of`
     are out. `cursor` is the last user id looked at.
     """
 
     topic: str
-    event: msgspec.Raw
+    event: msgspec.Raw = msgspec.Raw(b"null")
+    campaign: str | None = None
     cause: Cause
     identity: str
     as_of: datetime

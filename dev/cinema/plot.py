@@ -7,10 +7,10 @@ order between topics, and the book must know one outcome.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
-from dev.cinema.almanac import STEP, Span
+from dev.cinema.almanac import STEP, Span, firsts, fridays
 from dev.cinema.facts import Announced, Fact, Released, Reminded, Swept, Wrote
 from dev.cinema.films import CATALOGUE, SERIES
 from dev.cinema.people import BY_ADDRESS, PROFILE_ONLY, Person
@@ -76,7 +76,16 @@ def out_at() -> dict[str, int]:
     return out
 
 
-def busy(plot: tuple[Fact, ...]) -> frozenset[int]:
-    """Return the steps in which the editors reach people by what is known of them."""
+def busy(plot: tuple[Fact, ...], span: Span) -> frozenset[int]:
+    """Return the steps in which the editors reach people by what is known of them.
+
+    And those at whose very beginning a campaign is due where nothing is known of a person's zone:
+    who comes at that instant may be in its audience or not.
+    """
     reaching = (Released, Swept, Reminded, Announced, Wrote)
-    return frozenset(fact.step for fact in plot if isinstance(fact, reaching))
+    hours = {
+        local.replace(tzinfo=UTC) for of in (fridays, firsts) for local in of(span.begin, span.end)
+    }
+    return frozenset(fact.step for fact in plot if isinstance(fact, reaching)) | {
+        step for step in range(span.steps) if span.start(step) in hours
+    }

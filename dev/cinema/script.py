@@ -45,7 +45,7 @@ def write(end: datetime, *, seed: int = SEED, partitions: int = 8, count: int = 
     time = span(end)
     people = audience(seed, count)
     plot = tuple(editors(time, people))
-    lives = Lives(time, seed, busy(plot))
+    lives = Lives(time, seed, busy(plot, time))
     facts = sorted((*plot, *lives.of_all(people)), key=lambda fact: fact.step)
     by_id = {person.user_id: person for person in people}
     steps = tuple(Step(number) for number in range(time.steps))

@@ -14,6 +14,7 @@ from streams.web.health import Health, measured
 from streams.web.intake import BODY_LIMIT, Intake
 from streams.web.operators import Operators, login_link
 from streams.web.pages import Pages
+from streams.web.peers import Peers
 from streams.web.site import Site
 from streams.web.users import Users
 
@@ -24,10 +25,12 @@ def mount(web_app: web.Application, site: Site) -> None:
     """Add the handlers; the application wants `client_max_size=BODY_LIMIT`."""
     guard = Guard(site.settings)
     pages = Pages(site.settings.default_locale)
+    peers = Peers()
+    web_app.cleanup_ctx.append(peers.run)
     web_app.middlewares.extend((measured(site.metrics), errors))
     web_app.on_response_prepare.append(secure)
     Health(site.waiting, site.metrics).mount(web_app)
     Intake(site, guard).mount(web_app)
-    Users(site, guard).mount(web_app)
-    Operators(site, guard, pages).mount(web_app)
+    Users(site, guard, peers).mount(web_app)
+    Operators(site, guard, pages, peers).mount(web_app)
     pages.mount(web_app)

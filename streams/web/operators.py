@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from streams import links
@@ -14,6 +16,7 @@ from streams.settings import Settings
 from streams.web.answers import answer, form
 from streams.web.guard import Guard
 from streams.web.pages import Pages
+from streams.web.peers import ROUTED, Peers
 from streams.web.site import Site
 
 # Where a login leads: the overview.
@@ -23,9 +26,10 @@ HOME: Final = "/status"
 class Operators:
     """`/login`, `/campaigns` and `/status`."""
 
-    def __init__(self, site: Site, guard: Guard, pages: Pages) -> None:
+    def __init__(self, site: Site, guard: Guard, pages: Pages, peers: Peers) -> None:
         """Take what the handlers need."""
         self._site = site
+        self._peers = peers
         self._guard = guard
         self._pages = pages
 
@@ -62,7 +66,18 @@ class Operators:
         """List the campaigns, each with its next instants."""
         if (refusal := self._guard.reader(request)) is not None:
             return refusal
-        return answer(self._site.campaigns())
+        return answer(await self._campaigns(request))
+
+    async def _campaigns(self, request: web.Request) -> list[dict[str, Any]]:
+        """Return the campaigns as all workers know them: zones and audiences are by partition."""
+        found = [dict(campaign) for campaign in self._site.campaigns()]
+        if ROUTED in request.headers:
+            return found
+        asked = (self._peers.ask(request, base, "/campaigns") for base in self._site.peers())
+        for reply in await asyncio.gather(*asked):
+            if reply is not None and reply.status == 200:
+                found = merged(found, msgspec.json.decode(reply.body))
+        return found
 
     async def status(self, request: web.Request) -> web.Response:
         """Show what this worker waits for, its campaigns and its numbers; refreshes itself."""
@@ -77,7 +92,7 @@ class Operators:
             request,
             "status",
             waits=await self._site.waiting(),
-            campaigns=self._site.campaigns(),
+            campaigns=await self._campaigns(request),
             records=pivot(rows, "records", "topic", "outcome"),
             lags=summed(rows, "lag", "topic"),
             jobs=summed(rows, "job_ids", "kind"),
@@ -88,6 +103,17 @@ class Operators:
             ],
             missing=any(row.name == MISSING and row.value for row in rows),
         )
+
+
+def merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return two workers' campaigns as one list: zones of both, audiences added up."""
+    found = {campaign["campaign_id"]: campaign for campaign in ours}
+    for campaign in theirs:
+        known = found.setdefault(campaign["campaign_id"], campaign)
+        if known is not campaign:
+            known["audience_now"] += campaign["audience_now"]
+            known["next"] = {**campaign["next"], **known["next"]}
+    return list(found.values())
 
 
 def summed(rows: Sequence[Row], name: str, label: str) -> dict[str, int]:

@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import Final
 from urllib.parse import quote
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
-from yarl import URL
+from aiohttp import web
 
 from streams.fields import ID_LENGTH, MONTH
 from streams.web.answers import answer, later, problem
 from streams.web.guard import Guard
+from streams.web.peers import ROUTED, Peers
 from streams.web.site import Site
-
-#: Set on a request that a worker passes on; one that has it is not passed on again.
-ROUTED: Final = "Cinema-Routed"
-#: The caller's own credentials: the owner looks at them itself.
-CREDENTIALS: Final = ("Authorization", "Cookie")
-# The owner answers from memory: one that is silent for so long is stopping or dead.
-OWNER_TIMEOUT: Final = ClientTimeout(total=5.0)
 
 
 class Users:
     """`GET /users/{user_id}/…`."""
 
-    def __init__(self, site: Site, guard: Guard) -> None:
+    def __init__(self, site: Site, guard: Guard, peers: Peers) -> None:
         """Take what the handlers need."""
         self._site = site
         self._guard = guard
-        self._client: ClientSession | None = None
+        self._peers = peers
 
     def mount(self, web_app: web.Application) -> None:
-        """Serve them, with a client for the other workers as long as the app runs."""
+        """Serve them."""
         web_app.router.add_get("/users/{user_id}/statistics", self.statistics)
         web_app.router.add_get("/users/{user_id}/deliveries", self.deliveries)
-        web_app.cleanup_ctx.append(self._open)
-
-    async def _open(self, web_app: web.Application) -> AsyncIterator[None]:
-        async with ClientSession(timeout=OWNER_TIMEOUT) as self._client:
-            yield
 
     async def statistics(self, request: web.Request) -> web.Response:
         """Answer from the tables if the person lives here, else ask the worker where they do."""
@@ -56,7 +42,12 @@ class Users:
         if ROUTED in request.headers:
             return later("the person is moving to another worker")
         path = f"/users/{quote(user_id, safe='')}/statistics"
-        return await self._ask(request, owner.rstrip("/") + path, month)
+        reply = await self._peers.ask(request, owner, path)
+        if reply is None:
+            return later("the worker that has this person does not answer")
+        if reply.status >= 500:
+            return later("the worker that has this person is not ready")
+        return web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """List what was sent to the person and what was not, newest first, each with why."""
@@ -71,20 +62,3 @@ class Users:
         if len(user_id) > ID_LENGTH:
             return problem(404, "Not Found")
         return None
-
-    async def _ask(self, request: web.Request, url: str, month: str | None) -> web.Response:
-        assert self._client is not None
-        headers = {name: request.headers[name] for name in CREDENTIALS if name in request.headers}
-        target = URL(url, encoded=True)
-        try:
-            async with self._client.get(
-                target.with_query(month=month) if month else target,
-                headers={**headers, ROUTED: "1"},
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-        except (ClientError, TimeoutError, OSError):
-            return later("the worker that has this person does not answer")
-        if response.status >= 500:
-            return later("the worker that has this person is not ready")
-        return web.Response(body=body, status=response.status, content_type=response.content_type)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from streams.errors import InvalidRecord
 from streams.jobs import Delivery, Job
 from streams.windows import SPREAD
 from tests.agents.conftest import NOON, Desk, jobs, reasons
@@ -109,6 +110,12 @@ def test_a_letter_to_be_tried_again_stays_with_its_address(cinema: Desk) -> None
     cinema.send("held", **msgspec.to_builtins(again))
     (released,) = jobs(cinema.go_to(NOON + timedelta(minutes=1)))
     assert (released.to, released.attempt) == ("Ann@example.org", 1)
+
+
+def test_a_job_of_an_unknown_kind_is_not_kept(cinema: Desk, held: Job) -> None:
+    odd = msgspec.structs.replace(held, kind="gossip")
+    with pytest.raises(InvalidRecord, match="kind 'gossip' is none of welcome"):
+        cinema.send("held", **msgspec.to_builtins(odd))
 
 
 def test_the_erased_are_forgotten_with_their_jobs(cinema: Desk, held: Job) -> None:

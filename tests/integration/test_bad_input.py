@@ -92,7 +92,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("preferences", {"user_id": "bad", "taboo": "yes"}, "taboo"),
     ("preferences", {"locale": "ru"}, "user_id"),
     ("clock", {"at": "noon"}, "noon"),
-    ("clock", b"", "malformed"),
+    ("clock", b"", "truncated"),
     # A null is a tombstone on a compacted topic only.
     *((topic, None, "tombstone") for topic in ("registration", "watch_history", "activity")),
 ]
@@ -231,6 +231,8 @@ async def test_a_record_that_changes_more_than_its_changelog_takes_is_dead_and_n
         sent.append(await cinema.send("preferences", value, user))
     await cinema.settle()
     assert cinema.up.pids["streams"] == pids
+    dead = [one for one in sent if cinema.is_dead(one)]
+    assert dead and all("over the limit" in cinema.error(one) for one in dead)
     await cinema.send("activity", {"user_id": user, "body": "still here"}, user)
     await cinema.settle()
     assert len(cinema.log.deliveries[user]) == 1

@@ -31,6 +31,7 @@ class Neighbours:
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: list[dict[str, Any]] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -97,6 +98,7 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 owner_url=them.owners.get,
                 deliveries=them.deliveries_of,
                 campaigns=lambda: them.campaigns,
+                peers=lambda: them.peers,
                 waiting=them.waiting,
             ),
         )

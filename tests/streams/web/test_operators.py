@@ -158,3 +158,23 @@ async def test_the_status_page_is_closed_and_shows_a_browser_the_way_in(client: 
     text = await response.text()
     assert 'action="/login"' in text
     assert "weekly_reminder" not in text
+
+
+async def test_campaigns_are_added_up_over_all_workers(start: Start) -> None:
+    there = Neighbours(
+        campaigns=[
+            CAMPAIGN | {"audience_now": 3, "next": {"Asia/Tokyo": "2026-11-27T09:00:00Z"}},
+            CAMPAIGN | {"campaign_id": "new"},
+        ]
+    )
+    other = await start(there)
+    here = Neighbours(
+        campaigns=[CAMPAIGN | {"audience_now": 2, "next": {"Europe/Rome": "2026-11-27T17:00:00Z"}}],
+        peers=[str(other.make_url("/")), "http://127.0.0.1:1"],
+    )
+    client = await start(here)
+    response = await client.get("/campaigns", headers={"Authorization": f"Bearer {KEY}"})
+    first, second = await response.json()
+    assert first["audience_now"] == 5
+    assert sorted(first["next"]) == ["Asia/Tokyo", "Europe/Rome"]
+    assert second["campaign_id"] == "new"

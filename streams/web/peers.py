@@ -1,0 +1,54 @@
+"""The other workers of the app: asked with the caller's own credentials, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from yarl import URL
+
+#: Set on a request that a worker passes on; one that has it is not passed on again.
+ROUTED: Final = "Cinema-Routed"
+#: The caller's own credentials: the worker that is asked looks at them itself.
+CREDENTIALS: Final = ("Authorization", "Cookie")
+# A peer answers from memory: one that is silent for so long is stopping or dead.
+TIMEOUT: Final = ClientTimeout(total=5.0)
+
+
+class Answer(NamedTuple):
+    """What another worker answered."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+
+class Peers:
+    """A client for the other workers, as long as the app runs."""
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._client: ClientSession | None = None
+
+    async def run(self, web_app: web.Application) -> AsyncIterator[None]:
+        """Hold the client; to be put into the application's `cleanup_ctx`."""
+        async with ClientSession(timeout=TIMEOUT) as self._client:
+            yield
+
+    async def ask(self, request: web.Request, base: str, path: str) -> Answer | None:
+        """Pass a request on to another worker; None where that one does not answer.
+
+        `path` is quoted; the query goes along.
+        """
+        assert self._client is not None
+        headers = {name: request.headers[name] for name in CREDENTIALS if name in request.headers}
+        url = URL(base.rstrip("/") + path, encoded=True).with_query(request.query)
+        try:
+            async with self._client.get(
+                url, headers={**headers, ROUTED: "1"}, allow_redirects=False
+            ) as response:
+                body = await response.read()
+                return Answer(response.status, body, response.content_type)
+        except (ClientError, TimeoutError, OSError):
+            return None
