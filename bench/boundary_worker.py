@@ -63,9 +63,10 @@ class Full(CinemaApp):
         )
         self.take(agent.topic, processing.accept)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
-        await self._deciding.process(batch, records)
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+        done = await self._deciding.process(batch, records)
         self._stopwatch.add(len(records))
+        return done
 
 
 def app(options: Options) -> CinemaApp:

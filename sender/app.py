@@ -63,7 +63,9 @@ class SenderApp(CinemaApp):
         name = f"{socket.gethostname()}-{os.getpid()}"
         self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
-        self.delivering = Delivering(self.outgoing, self.delivery_log, self.suppressions, self.time)
+        self.delivering = Delivering(
+            self.outgoing, self.delivery_log, self.suppressions, self.time, self._interrupted
+        )
         self.processing = Processing(self, lambda batch: batch.tp, self._process)
         for lane in settings.lanes:
             self.take(TOPIC_OF[lane], self.processing.accept)
@@ -93,17 +95,21 @@ class SenderApp(CinemaApp):
         stores = (self.inbox, self.delivery_log, self.confirm_links)
         return Lane(name, channels, self.ledger, stores, settings)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
         topic = batch.tp.topic
         if topic == topics.DELIVERIES.name:
-            await self.delivering.fold_deliveries(batch, records)
-        elif topic == topics.SUPPRESSIONS.name:
-            await self.delivering.fold_suppressions(batch, records)
-        elif topic == topics.CLOCK.name:
-            await self.time.process(batch, records)
-        else:
-            lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
-            await self.delivering.deliver(self.lanes[lane], batch, records)
+            return await self.delivering.fold_deliveries(batch, records)
+        if topic == topics.SUPPRESSIONS.name:
+            return await self.delivering.fold_suppressions(batch, records)
+        if topic == topics.CLOCK.name:
+            return await self.time.process(batch, records)
+        lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
+        return await self.delivering.deliver(self.lanes[lane], batch, records)
+
+    def _interrupted(self) -> bool:
+        consumer = self.consumer
+        assert isinstance(consumer, Consumer)
+        return bool(self.should_stop or not consumer.flow_active)
 
     async def on_start(self) -> None:
         """Open the channels before the first job."""

@@ -42,7 +42,10 @@ class Delivering:
         log: DeliveryLog,
         suppressions: Suppressions,
         time: BusinessTime,
+        interrupted: Callable[[], bool],
     ) -> None:
+        """Use those stores; `interrupted` says that the worker stops or its partitions move."""
+        self._interrupted = interrupted
         self._outgoing = outgoing
         self._log = log
         self._suppressions = suppressions
@@ -50,28 +53,38 @@ class Delivering:
         #: What keeps the sender back at the moment, for /health/ready.
         self.waits_for: str | None = None
 
-    async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
-        """Deliver the jobs of a batch; return when Kafka and the ledger have their outcomes."""
+    async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+        """Deliver the jobs of a batch; return when Kafka and the ledger have their outcomes.
+
+        Interrupted, it ends with the slice in hand: whoever comes next goes on from there.
+        """
         partition = batch.tp.partition
+        done = int(records[0].offset)
         for part in _slices(records):
+            if self._interrupted() and done > records[0].offset:
+                break
             jobs, outputs = self._read(part, decode_outbox, partition)
             results = await self._patiently(partial(self._handle, lane, jobs, partition))
             await self._outgoing.send([*outputs, *results.outputs])
             await results.settle()
+            done = int(part[-1].offset) + 1
+        return done
 
     async def _handle(self, lane: Lane, jobs: Sequence[Job | Erase], partition: int) -> Results:
         return await lane.handle(jobs, self._time.now(partition, jobs))
 
-    async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
         """Fold the records of `deliveries` into Redis."""
         deliveries, outputs = self._read(records, decode_delivery, batch.tp.partition)
         await self._patiently(lambda: self._log.fold(deliveries))
         await self._outgoing.send(outputs)
+        return int(records[-1].offset) + 1
 
-    async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
         """Fold the records of `suppressions` into Redis."""
         rows = [((record.key or b"").decode(errors="replace"), record.value) for record in records]
         await self._patiently(lambda: self._suppressions.fold(rows))
+        return int(records[-1].offset) + 1
 
     def _read(
         self, records: Sequence[ConsumerRecord], decode: Callable[[bytes], T], partition: int

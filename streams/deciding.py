@@ -66,7 +66,7 @@ class Deciding:
         self._wall = wall
         self._timetables: dict[int, timetable.Timetable] = {}
 
-    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
         partition = batch.tp.partition
         tables = self._state.tables(partition)
@@ -81,6 +81,7 @@ class Deciding:
             if work.size + tables.size > FLUSH_AT:
                 await self._flush(tables, work)
         await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
+        return int(records[-1].offset) + 1
 
     async def step(self, key: Hashable) -> bool:
         """Release jobs that are due and take an open walk on by a slice; True if more waits."""

@@ -21,8 +21,9 @@ from streams.transport import Batch, Consumer
 
 logger = logging.getLogger(__name__)
 
-#: Processes records that are new and returns when all that follows is acknowledged.
-Process = Callable[[Batch, Sequence[ConsumerRecord]], Awaitable[None]]
+#: Processes records that are new. Returns when all that follows is acknowledged, with the offset
+#: that may be committed: the one after the last record, or an earlier one if it was interrupted.
+Process = Callable[[Batch, Sequence[ConsumerRecord]], Awaitable[int]]
 #: Does one step of other work of that task; True if there is more to do at once.
 Step = Callable[[Hashable], Awaitable[bool]]
 
@@ -94,12 +95,10 @@ class Processing:
             consumer.done(batch)
             return
         try:
-            await self._process(batch, records)
+            consumer.done(batch, await self._process(batch, records))
         except Moved as error:
             logger.warning("%s", error)
             consumer.done(batch)
-        else:
-            consumer.done(batch, records[-1].offset + 1)
 
     async def _advance(self, consumer: Consumer, key: Hashable) -> bool:
         if self._step is None or not consumer.flow_active or self._app.should_stop:

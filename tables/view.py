@@ -64,14 +64,24 @@ class View(Generic[R]):
 
     # -- what the boundary uses
 
-    def keep(self) -> None:
-        """Keep what the decision has changed, in the form in which it will be written."""
+    def weigh(self) -> int:
+        """Return how many bytes the decision in hand adds to the batch's changes as written."""
+        size = 0
         for key in self._undo:
             row = self.changes[key]
-            value = None if row is None else self.encode(row)
+            self._encoded[key] = value = None if row is None else self.encode(row)
+            size += len(value or b"") - len(self._written.get(key) or b"")
+        return size
+
+    def keep(self) -> None:
+        """Keep what the decision has changed, in the form in which it was weighed."""
+        if self._encoded.keys() != self._undo.keys():
+            self.weigh()
+        for key, value in self._encoded.items():
             self.size += len(value or b"") - len(self._written.get(key) or b"")
             self._written[key] = value
         self._undo.clear()
+        self._encoded.clear()
 
     def undo(self) -> None:
         """Take back what the decision has changed."""

@@ -64,22 +64,19 @@ def every(zone: ZoneInfo, start: int, end: int, matches: Callable[[int], bool]) 
 
 
 @cache
-def places() -> dict[tuple[datetime, ...], ZoneInfo]:
-    """Return the zones of tzdata, of those with the same rules 2024 to 2031 one, by transitions."""
+def places() -> list[tuple[ZoneInfo, tuple[datetime, ...]]]:
+    """Return tzdata's zones with their changes of clock; of those with the same rules, one."""
     names = files("tzdata").joinpath("zones").read_text("utf-8").split()
-    rules: dict[tuple[object, ...], ZoneInfo] = {}
-    by_file: dict[bytes, str] = {}
+    by_file: dict[bytes, ZoneInfo] = {}
     for name in names:
-        by_file.setdefault(
-            files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes(), name
-        )
-    for name in by_file.values():
-        zone = ZoneInfo(name)
+        rules = files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+        by_file.setdefault(rules, ZoneInfo(name))
+    found: dict[object, tuple[ZoneInfo, tuple[datetime, ...]]] = {}
+    for zone in by_file.values():
         changes = transitions(zone)
-        rules.setdefault((FIRST.astimezone(zone).utcoffset(), *changes), zone)
-    return {transitions(zone): zone for zone in rules.values() if transitions(zone)} | {
-        (): ZoneInfo("Asia/Kathmandu")
-    }
+        offsets = [at.astimezone(zone).utcoffset() for at in (FIRST, *changes)]
+        found.setdefault((*changes, *offsets), (zone, changes))
+    return list(found.values())
 
 
 def transitions(zone: ZoneInfo) -> tuple[datetime, ...]:

@@ -30,13 +30,14 @@ class Worker:
             fatal=self.deaths.append,
         )
 
-    async def process(self, batch: Any, records: Any) -> None:
+    async def process(self, batch: Any, records: Any) -> int:
         first = records[0].offset
         if first in self.held:
             await self.held[first].wait()
         if first == 13:
             raise RuntimeError("no such luck")
         self.done.append((batch.tp.topic, first))
+        return int(records[-1].offset) + 1
 
 
 async def settle() -> None:
