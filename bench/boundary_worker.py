@@ -36,10 +36,11 @@ class Trivial(CinemaApp):
         processing = Processing(self, lambda batch: batch.tp.partition, self._process)
         self.take(topics.ACTIVITY, processing.accept)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> None:
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
         for record in records:
             self._decode(record.value)
         self._stopwatch.add(len(records))
+        return int(records[-1].offset) + 1
 
 
 class Full(CinemaApp):
