@@ -21,7 +21,7 @@ from tables.partition import Tables
 from tables.users import UserRow
 
 # Committing follows processing by half a second; a benchmark of what is not committed is none.
-COMMIT_LIMIT: Final = 10.0
+COMMIT_LIMIT: Final = 5.0
 
 
 class Options(msgspec.Struct, frozen=True):

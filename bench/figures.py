@@ -31,10 +31,13 @@ def of_rounds(
     limits: Sequence[float] | None = None,
     of: str | None = None,
 ) -> Figure:
-    """Return the median of the rounds, and the median of each round's ratio to its own limit."""
+    """Return the median of the rounds, and the median of each round's ratio to its own limit.
+
+    A limit may have been measured in more rounds.
+    """
     if limits is None:
         return Figure(name, _short(median(values)), unit)
-    ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
+    ratios = [value / limit for value, limit in zip(values, limits, strict=False)]
     return Figure(name, _short(median(values)), unit, _short(median(ratios)), of)
 
 

@@ -148,24 +148,26 @@ async def _check(
 
 
 def _invite(console: Console, stack: Stack, story: Story, play: Play) -> None:
-    """Print the addresses to open."""
+    """Print the addresses to open, of the person with the fullest inbox."""
     addresses = stack.addresses
     entries = Counter(entry.user_id for entry in play.seen.inbox if entry.user_id in story.people)
     ((user_id, _),) = entries.most_common(1)
+    person = story.people[user_id]
     expires = datetime.now(UTC) + TOKEN_LIFE
     token = jwt.encode({"sub": user_id, "exp": expires}, addresses.jwt_secret, algorithm="HS256")
-    person = story.people[user_id]
-    console.print(f"\nOpen, until Ctrl-C ({person.username}, {person.email}):", highlight=False)
-    for name, url in (
-        ("mailbox", addresses.mailbox),
-        ("viewer", f"{addresses.sender[0]}/viewer#token={token}"),
-        ("log in, then:", login_link(stack.settings, addresses.streams[0])),
-        ("statistics", f"{addresses.streams[0]}/users/{user_id}/statistics"),
-        ("deliveries", f"{addresses.streams[0]}/users/{user_id}/deliveries"),
-        ("campaigns", f"{addresses.streams[0]}/campaigns"),
-        ("preview", f"{addresses.sender[0]}/preview/statistics/ru"),
-    ):
-        console.print(f"  {name:14}{url}", soft_wrap=True, highlight=False, markup=False)
+    streams, sender = addresses.streams[0], addresses.sender[0]
+    lines = (
+        f"\nOpen, until Ctrl-C ends it all (the person is {person.username}, {person.email}):",
+        f"  mailbox     {addresses.mailbox}",
+        f"  inbox       {sender}/viewer#token={token}",
+        f"Log in for an hour at {login_link(stack.settings, streams)} and open:",
+        f"  statistics  {streams}/users/{user_id}/statistics",
+        f"  deliveries  {streams}/users/{user_id}/deliveries",
+        f"  campaigns   {streams}/campaigns",
+        f"  a template  {sender}/preview/statistics/ru",
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ from streams.faust_app import CinemaApp, answers
 from streams.lag import SENDER_GROUP
 from streams.metrics import Metrics, Row
 from streams.processing import Processing
-from streams.progress import Progress
+from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
@@ -74,7 +74,7 @@ class SenderApp(CinemaApp):
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
         self.metrics = Metrics(self.rows)
-        self.metrics.registry.register(Progress(lambda: cast(Consumer, self.consumer)))
+        self.metrics.show(Progress(lambda: cast(Consumer, self.consumer)), (POSITION, BUSY))
         mount(self.pages, self._site())
 
     def _lane(self, name: str, settings: Settings) -> Lane:

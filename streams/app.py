@@ -26,7 +26,7 @@ from streams.lag import BulkLag
 from streams.metrics import Metrics, Row
 from streams.partitions import partition_of
 from streams.processing import Processing
-from streams.progress import Progress
+from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
@@ -76,7 +76,7 @@ class StreamsApp(CinemaApp):
         self.delivery_log = DeliveryLog(self.redis)
         self.catalogue = Catalogue(self.batches, settings, self.films)
         self.metrics = Metrics(self.rows)
-        self.metrics.registry.register(Progress(lambda: cast(Consumer, self.consumer)))
+        self.metrics.show(Progress(lambda: cast(Consumer, self.consumer)), (POSITION, BUSY))
         mount(self.pages, self._site())
 
     async def on_started(self) -> None:

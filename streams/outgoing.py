@@ -61,7 +61,8 @@ class Outgoing:
         #: The last offset acknowledged, by topic and partition.
         self.acknowledged: dict[tuple[str, int], int] = {}
 
-    def check(self, output: Output) -> None:
+    @staticmethod
+    def check(output: Output) -> None:
         """Raise TooLarge for a record that its topic would refuse."""
         size = len(output.value or b"") + UTF8 * len(output.key or "") + OVERHEAD
         if size > output.topic.max_message_bytes:

@@ -20,6 +20,7 @@ from sortedcontainers import SortedList
 from agents.campaigns import campaigns, fire, firing_cause
 from streams import kinds, topics
 from streams.decisions import Agent, Arrival, Decision, skip
+from streams.outgoing import Outgoing
 from streams.routing import Routed
 from streams.settings import Settings
 from streams.timetable import Firing
@@ -178,6 +179,8 @@ def _visit(
     try:
         decisions = list(_decisions(row, event, user, agents, tables, arrival))
         outputs = [output for decision in decisions for output in routed(decision, work.partition)]
+        for output in outputs:
+            Outgoing.check(output)
         tables.keep()
     except Exception as error:
         tables.undo()

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-# Made by the client library for each counter and histogram, and by it alone.
-LIBRARY = re.compile(r"_(created|bucket|count|sum)$")
+# Made by the client library: of each process, and for each counter and histogram.
+LIBRARY = re.compile(r"^cinema_process_|_created$")
 
 
 def read(name: str) -> str:
@@ -219,7 +219,7 @@ def test_every_number_that_running_workers_export_is_documented(stack: Up) -> No
     for url in (*stack.addresses.streams, *stack.addresses.sender):
         with urlopen(f"{url}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        names = {LIBRARY.sub("", name) for name in re.findall(r"^(\w+)", text, re.MULTILINE)}
-        own = {name for name in names if not name.startswith("cinema_process_")}
+        names = re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)
+        own = {name for name in names if not LIBRARY.search(name)}
         assert own, url
         assert own <= documented_metrics(), url

@@ -66,9 +66,12 @@ class Accidents:
 
     def happen(self, step: int, record: Record) -> Iterator[tuple[int, Record]]:
         """Yield the record as it is really sent, and its repetition, each with its step."""
-        if record.topic not in PERSONAL or record.key is None:
-            # What names nobody is for everyone: it becomes a record to each partition.
-            self.expected.forwarded[record.topic] += record.topic in PERSONAL
+        if record.topic not in PERSONAL:
+            yield step, record
+            return
+        if record.key is None:
+            # It names nobody and is for everyone: it becomes a record to each partition.
+            self.expected.forwarded[record.topic] += 1
             yield step, record
             return
         yield step, self._astray(record)

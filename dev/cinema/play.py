@@ -35,6 +35,10 @@ TIMELESS: Final = frozenset({"watch_history", "bookmarks", "activity", "letters"
 SETTLE_LIMIT: Final = 60.0
 
 
+#: App and topic, and the sum of the next offsets to process.
+Positions = dict[tuple[int, str], float]
+
+
 class Play:
     """The stage: where records go in, and what can be seen of what comes out."""
 
@@ -110,41 +114,48 @@ class Play:
     async def settle(self) -> None:
         """Wait until the workers have processed all there is.
 
-        Nothing is left when every topic's ends, read before and after the workers were asked, are
-        the same and where they stand, and none of them is at work.
+        Nothing is left when no worker was at work, and none had moved, between two looks, and all
+        of them stand where the topics, read between the two, end.
         """
         deadline = monotonic() + SETTLE_LIMIT
-        await asyncio.sleep(POLL)
-        await self.tail.read()
+        before: Positions | None = None
         while True:
-            ends = dict(self.tail.ends)
-            while not await self._quiet():
+            now = await self._resting()
+            if now is not None and now == before and self._reached(now):
+                return
+            if now is None or not self._reached(now):
+                before = None
                 if monotonic() > deadline:
                     raise NotReady(
                         f"the workers have not come to rest in {SETTLE_LIMIT:.0f} s: see their logs"
                     )
                 await asyncio.sleep(POLL)
+                continue
+            before = now
             await self.tail.read()
-            if self.tail.ends == ends:
-                return
 
-    async def _quiet(self) -> bool:
-        """Tell whether all workers have processed what the last look at the topics found."""
-        wanted: Counter[str] = Counter()
-        for (topic, _), end in self.tail.ends.items():
-            wanted[topic] += end
-        for workers in self._apps:
+    async def _resting(self) -> Positions | None:
+        """Return where each app stands in each topic; None if any worker is at work."""
+        positions: Positions = {}
+        for number, workers in enumerate(self._apps):
             try:
                 found = await gauges.read(self._session, workers, POSITION, BUSY)
             except aiohttp.ClientError:
                 # A worker that is being started again.
-                return False
-            topics = {labels["topic"] for labels, _ in found.of(POSITION)}
-            if found.total(BUSY) or not topics:
-                return False
-            if any(found.total(POSITION, topic=topic) < wanted[topic] for topic in topics):
-                return False
-        return True
+                return None
+            if found.total(BUSY) or not found.of(POSITION):
+                return None
+            for labels, value in found.of(POSITION):
+                place = number, labels["topic"]
+                positions[place] = positions.get(place, 0) + value
+        return positions
+
+    def _reached(self, positions: Positions) -> bool:
+        """Tell whether all stand where the topics end, as far as the demo knows."""
+        ends: Counter[str] = Counter(self.feed.sent)
+        for topic in TOPICS:
+            ends[topic] = max(ends[topic], self.tail.ends_of[topic])
+        return all(value >= ends[topic] for (_, topic), value in positions.items())
 
     async def _catalogued(self) -> None:
         """Wait until every streams worker knows the films that are out: each reads them apart."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rich.console import Console, Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,8 @@ OUTCOMES: Final = ("applied", "decided", "duplicate", "forwarded", "dead")
 STATUSES: Final = ("sent", "skipped", "deferred", "retrying", "failed")
 # Of a reason's times, weeks and months only that there is one.
 VARIABLE: Final = re.compile(r"\d{4}-\S*")
+# Lines shown of what is wrong with one thing: the first few tell what it is.
+SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,100 +35,120 @@ class Check:
     wrong: tuple[str, ...] = ()
 
 
-def equations(found: Gauges, seen: Seen) -> Iterator[Check]:
-    """Yield both of the contract's equations, for each topic and each kind."""
-    wrong = []
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One line of an equation: what there is, and the parts that it should be the sum of."""
+
+    name: str
+    total: int
+    parts: tuple[int, ...]
+    #: The same total, counted by the demo from what lies on the topics.
+    seen: int
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the parts make the total, and the total is what was seen."""
+        return self.total == sum(self.parts) == self.seen
+
+
+def records(found: Gauges, seen: Seen) -> list[Sum]:
+    """Return the contract's first equation for each topic, by the workers' own numbers."""
+    sums = []
     for topic in (topic.name for topic in INPUTS):
-        ends = sum(found.total("cinema_records", topic=topic, outcome=one) for one in OUTCOMES)
-        if ends != seen.records[topic]:
-            wrong.append(f"{topic}: {seen.records[topic]} records, {int(ends)} outcomes")
-    yield Check("records = outcomes", f"{len(INPUTS)} topics", tuple(wrong))
-    wrong = []
-    said = _said(seen)
-    for kind in KINDS:
-        ids = int(found.total("cinema_job_ids", kind=kind))
-        ends = sum(found.total("cinema_deliveries", kind=kind, status=one) for one in STATUSES)
-        queued = sum(
-            1
-            for job_id, job in seen.jobs.items()
-            if job.kind == kind and not seen.statuses.get(job_id)
+        parts = tuple(
+            int(found.total("cinema_records", topic=topic, outcome=one)) for one in OUTCOMES
         )
-        if ids != ends + queued:
-            wrong.append(f"{kind}: {ids} job ids, {int(ends)} with a status, {queued} queued")
-        if ids != said[kind]:
-            wrong.append(f"{kind}: {ids} job ids counted, {said[kind]} on the topics")
-    yield Check("job ids = statuses", f"{len(KINDS)} kinds", tuple(wrong))
+        sums.append(Sum(topic, seen.records[topic], parts, seen.records[topic]))
+    return sums
 
 
-def _said(seen: Seen) -> Counter[str]:
+def notifications(found: Gauges, seen: Seen) -> list[Sum]:
+    """Return the contract's second equation for each kind; the last part is what is queued."""
+    queued = Counter(job.kind for job_id, job in seen.jobs.items() if job_id not in seen.statuses)
     kinds = {job_id: status.kind for job_id, status in seen.statuses.items()}
-    kinds |= {job_id: job.kind for job_id, job in seen.jobs.items()}
-    return Counter(kinds.values())
+    said = Counter((kinds | {job_id: job.kind for job_id, job in seen.jobs.items()}).values())
+    sums = []
+    for kind in KINDS:
+        parts = tuple(
+            int(found.total("cinema_deliveries", kind=kind, status=one)) for one in STATUSES
+        )
+        total = int(found.total("cinema_job_ids", kind=kind))
+        sums.append(Sum(kind, total, (*parts, queued[kind]), said[kind]))
+    return sums
+
+
+def equations(found: Gauges, seen: Seen) -> Iterator[Check]:
+    """Yield whether both equations hold."""
+    for name, what, sums in (
+        ("records = outcomes", "topics", records(found, seen)),
+        ("job ids = statuses", "kinds", notifications(found, seen)),
+    ):
+        wrong = tuple(
+            f"{one.name}: {one.total} counted, {one.seen} seen, parts {one.parts}"
+            for one in sums
+            if not one.holds
+        )
+        yield Check(name, f"{len(sums)} {what}", wrong)
 
 
 def show(console: Console, found: Gauges, seen: Seen, checks: Sequence[Check]) -> None:
-    """Print all tables, and each thing that is wrong."""
-    for part in (_records(found, seen), _notifications(found), _reasons(seen), _checks(checks)):
-        console.print(part)
+    """Print all tables, and what is wrong."""
+    console.print(_sums("Records by topic", "records", OUTCOMES, records(found, seen)))
+    names = (*STATUSES, "queued")
+    console.print(_sums("Notifications by kind", "job ids", names, notifications(found, seen)))
+    console.print(_reasons(seen))
+    console.print(_dead(seen))
+    console.print(_checks(checks))
     for check in checks:
-        for line in check.wrong:
-            console.print(Text(f"{check.name}: {line}", style="red"))
+        for line in check.wrong[:SHOWN]:
+            console.print(Text(f"{check.name}: {line}", style="red"), soft_wrap=True)
+        if len(check.wrong) > SHOWN:
+            console.print(f"{check.name}: {len(check.wrong) - SHOWN} more", style="red")
 
 
-def _records(found: Gauges, seen: Seen) -> RenderableType:
-    table = _table("Records by topic", "topic", "records", *OUTCOMES)
-    for topic in (topic.name for topic in INPUTS):
-        numbers = [found.total("cinema_records", topic=topic, outcome=one) for one in OUTCOMES]
-        table.add_row(topic, *_row(seen.records[topic], *numbers))
+def _sums(title: str, total: str, parts: Sequence[str], sums: Sequence[Sum]) -> Table:
+    table = _table(title, "")
+    for name in (total, *parts):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("adds up")
+    for one in sums:
+        numbers = [str(number) if number else "·" for number in (one.total, *one.parts)]
+        table.add_row(one.name, *numbers, "yes" if one.holds else Text("no", style="red"))
     return table
 
 
-def _notifications(found: Gauges) -> RenderableType:
-    table = _table("Notifications by kind", "kind", "job ids", *STATUSES)
-    for kind in KINDS:
-        numbers = [found.total("cinema_deliveries", kind=kind, status=one) for one in STATUSES]
-        table.add_row(kind, *_row(found.total("cinema_job_ids", kind=kind), *numbers))
-    return table
-
-
-def _reasons(seen: Seen) -> RenderableType:
-    table = Table(title="Decided against, and what is not final yet", title_justify="left")
-    for name in ("kind", "status", "reason"):
-        table.add_column(name)
+def _reasons(seen: Seen) -> Table:
+    table = _table("Decided against, and what is not final yet", "kind", "status", "reason")
     table.add_column("number", justify="right")
     counted = Counter(
         (status.kind, status.status, VARIABLE.sub("…", status.reason))
         for status in seen.statuses.values()
         if status.status != "sent"
     )
-    for (kind, state, reason), number in sorted(counted.items()):
-        table.add_row(kind, state, reason, str(number))
-    dead = Table(title="Dead letters", title_justify="left")
-    for name in ("topic", "error"):
-        dead.add_column(name)
+    for row, number in sorted(counted.items()):
+        table.add_row(*row, str(number))
+    return table
+
+
+def _dead(seen: Seen) -> Table:
+    table = _table("Dead letters", "topic", "error")
     for topic, errors in sorted(seen.dead.items()):
         for error in errors:
-            dead.add_row(topic, error[:80])
-    return Group(table, dead)
+            table.add_row(topic, Text(error.replace("\n", " "), overflow="ellipsis", no_wrap=True))
+    return table
 
 
-def _checks(checks: Sequence[Check]) -> RenderableType:
-    table = Table(title="Does it add up?", title_justify="left")
-    for name in ("checked", "looked at", "wrong"):
-        table.add_column(name)
+def _checks(checks: Sequence[Check]) -> Table:
+    table = _table("Does it add up?", "checked", "looked at")
+    table.add_column("wrong", justify="right")
     for check in checks:
         style = "red" if check.wrong else "green"
         table.add_row(check.name, check.looked_at, Text(str(len(check.wrong)), style=style))
     return table
 
 
-def _table(title: str, first: str, *names: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first)
-    for name in names:
-        table.add_column(name, justify="right")
+def _table(title: str, *names: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(names):
+        table.add_column(name, no_wrap=number == 0)
     return table
-
-
-def _row(*numbers: float) -> list[str]:
-    return [str(int(number)) if number else "·" for number in numbers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,8 @@ class Tail:
         self._hear = hear
         #: The offset after the last record of each partition, as of the last `read`.
         self.ends: dict[Place, int] = {}
+        #: The same, summed by topic.
+        self.ends_of: Counter[str] = Counter()
 
     async def start(self) -> None:
         """Find the partitions; raises BrokerUnavailable for a topic that is not there."""
@@ -98,6 +100,7 @@ class Tail:
                 # A fetch begins with the whole batch that its offset lies in.
                 continue
             self._hear(Entry(topic, partition, record.offset, record.key, record.value))
+            self.ends_of[topic] += record.offset + 1 - self.ends[topic, partition]
             self.ends[topic, partition] = record.offset + 1
             number += 1
         return number

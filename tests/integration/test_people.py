@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.integration.cinema import Cinema
@@ -50,7 +52,7 @@ async def test_choices_decide_what_is_said_and_over_which_channel(cinema: Cinema
     await cinema.to_daytime()
     series = cinema.name("series")
     quiet, loud, none = [await cinema.person() for _ in range(3)]
-    chosen = {
+    chosen: dict[str, dict[str, Any]] = {
         quiet: {"unsubscribe": ["episode"], "reason": "too many"},
         loud: {"channels": {"episode": ["websocket"]}},
         none: {"taboo": True},
