@@ -9,7 +9,7 @@ import msgspec
 from streams import kinds, topics
 from streams.decisions import Arrival, Decision, person_agent, refusal, wait
 from streams.errors import InvalidRecord
-from streams.jobs import Delivery, Job
+from streams.jobs import Job
 from tables.deferred import DeferredRow
 from tables.partition import Tables
 from tables.users import UserRow
@@ -35,24 +35,9 @@ def release(job: Job, user: UserRow, tables: Tables, arrival: Arrival) -> Iterat
     if reason is None and job.expires_at is not None and job.expires_at <= arrival.now:
         reason = f"expired at {job.expires_at.isoformat()}"
     if reason is not None:
-        yield dropped(job, reason, arrival)
+        yield job.delivery("skipped", reason, arrival.now)
         return
     yield wait(_readdressed(job, user, arrival), user, arrival.now, arrival.settings)
-
-
-def dropped(job: Job, reason: str, arrival: Arrival) -> Delivery:
-    """Decide against a job that rested, under its own id."""
-    return Delivery(
-        job_id=job.job_id,
-        user_id=job.user_id,
-        channel=job.channel,
-        kind=job.kind,
-        status="skipped",
-        reason=reason,
-        attempt=job.attempt,
-        at=arrival.now,
-        cause=job.cause,
-    )
 
 
 def _readdressed(job: Job, user: UserRow, arrival: Arrival) -> Job:

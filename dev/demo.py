@@ -29,6 +29,8 @@ from streams.web import login_link
 
 TOKEN_LIFE: Final = timedelta(hours=12)
 TICK_SECONDS: Final = 1.0
+# What shells make of SIGINT: told to end before there was a result.
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +49,7 @@ async def _until_told(leave: bool) -> int:
     try:
         return await demo
     except asyncio.CancelledError:
-        return 0
+        return INTERRUPTED
     except CinemaError as error:
         Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
         return 1
@@ -74,9 +76,11 @@ async def _demo(console: Console, leave: bool) -> int:
             if leave:
                 return 0 if adds_up else 1
             _invite(console, stack, story, play)
-            async with _wall_clock(play):
-                await stack.failed()
-    return 1
+            # Told to end: this is how it is meant to.
+            with suppress(asyncio.CancelledError):
+                async with _wall_clock(play):
+                    await stack.failed()
+    return 0
 
 
 def _progress(console: Console) -> Progress:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from sender import suppressions
-from sender.channels import Outcome, Outcomes
+from sender.channels import Outcomes
 from sender.retries import conclude
-from streams.jobs import Delivery, Job, encode
+from streams.jobs import Job, encode
 from streams.records import Output
 from streams.topics import DELIVERIES, HELD
 
@@ -27,24 +27,11 @@ def follow(outcomes: Outcomes, now: datetime, scale: float) -> tuple[list[Output
             outputs.append(suppressions.record(job.to, outcome.reason, now))
         if again is not None:
             outputs.append(waiting(again))
-        outputs.append(Output(DELIVERIES, job.user_id, encode(_delivery(job, outcome, now))))
+        delivery = job.delivery(outcome.status, outcome.reason, now)
+        outputs.append(Output(DELIVERIES, job.user_id, encode(delivery)))
     return outputs, settled
 
 
 def waiting(job: Job) -> Output:
     """Return the record that holds a job until its `not_before`."""
     return Output(HELD, job.user_id, encode(job))
-
-
-def _delivery(job: Job, outcome: Outcome, now: datetime) -> Delivery:
-    return Delivery(
-        job_id=job.job_id,
-        user_id=job.user_id,
-        channel=job.channel,
-        kind=job.kind,
-        status=outcome.status,
-        reason=outcome.reason,
-        attempt=job.attempt,
-        at=now,
-        cause=job.cause,
-    )

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from agents.held import dropped, release
+from agents.held import release
 from streams import timetable, walking
 from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter
@@ -174,7 +174,7 @@ class Deciding:
             if routed_to.event is None:
                 for job in tables.forget(person):
                     # Its id was counted when it was decided.
-                    work.emit(routed(dropped(job, ERASED, arrival), work.partition))
+                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
                 decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
                 continue
             user = tables.users.of(person)
@@ -227,7 +227,15 @@ class Deciding:
             partition=work.partition,
             settings=self._settings,
         )
-        for decision in release(row.job, tables.users.of(row.job.user_id), tables, arrival):
+        user = tables.users.of(row.job.user_id)
+        try:
+            decisions = list(release(row.job, user, tables, arrival))
+        except Exception as error:
+            tables.undo()
+            logger.exception("the release of job %s raised", job_id)
+            del tables.deferred[job_id]
+            decisions = [row.job.delivery("failed", f"error: {type(error).__name__}", now)]
+        for decision in decisions:
             work.emit(routed(decision, work.partition))
         tables.keep()
 

@@ -27,6 +27,7 @@ POLL_INTERVAL: Final = 120.0
 # What is processed but not committed is read again after a kill: the shorter, the less.
 COMMIT_INTERVAL: Final = 0.5
 REQUEST_TIMEOUT: Final = 30.0
+QUIET: Final = ("aiokafka", "faust", "mode", "aiohttp.access")
 # Larger than all that can be outstanding at once: two batches a partition.
 QUEUE: Final = 100_000
 
@@ -95,6 +96,9 @@ class CinemaApp(faust.App):
 
     async def on_first_start(self) -> None:
         """Wait for the broker and declare the topics before anything is consumed."""
+        for name in QUIET:
+            # Faust sets the root logger to DEBUG for its spinner: a call that is not made is free.
+            logging.getLogger(name).setLevel(logging.WARNING)
         await declare(self.cinema, (*TOPICS.values(), *self.own_topics))
         # Faust makes the last folder of the path alone.
         self.conf.datadir.mkdir(parents=True, exist_ok=True)

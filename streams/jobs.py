@@ -48,6 +48,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The one it is for."""
         return (self.user_id,)
 
+    def delivery(self, status: Status, reason: str, at: datetime) -> Delivery:
+        """Return what is to be said of the job under its own id."""
+        return Delivery(
+            job_id=self.job_id,
+            user_id=self.user_id,
+            channel=self.channel,
+            kind=self.kind,
+            status=status,
+            reason=reason,
+            attempt=self.attempt,
+            at=at,
+            cause=self.cause,
+        )
+
 
 class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="erase"):
     """Forget a person, on `outbox_urgent`: inbox, lists, links and the ledger's entries."""

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import campaigns, fire, firing_cause
+from agents.campaigns import campaigns, fire, firing_cause, in_audience
 from streams import kinds, topics
 from streams.decisions import Agent, Arrival, Decision, skip
 from streams.outgoing import Outgoing
@@ -203,7 +203,10 @@ def _decisions(
 ) -> Iterator[Decision]:
     if row.topic == CAMPAIGNS:
         assert row.occurrence is not None and row.due is not None
+        audience = event.audience
         if row.late:
+            if audience != "all" and not in_audience(audience, user, tables, arrival, row.due):
+                return
             reason = f"the campaign came after its time in {row.zone}"
             yield skip(user.user_id, kinds.KINDS[event.kind], reason, arrival)
             return

@@ -22,28 +22,14 @@ def routed(decision: Decision, partition: int) -> list[Output]:
         if decision.not_before is None:
             topic = LANES[kinds.KINDS[decision.kind].lane]
             return [Output(topic, decision.user_id, encode(decision), partition)]
-        held = Output(topics.HELD, decision.user_id, encode(decision), partition)
+        reason = f"waits for the delivery window until {decision.not_before.isoformat()}"
+        deferred = decision.delivery("deferred", reason, decision.created_at)
         return [
-            held,
-            Output(topics.DELIVERIES, decision.user_id, encode(_held(decision)), partition),
+            Output(topics.HELD, decision.user_id, encode(decision), partition),
+            Output(topics.DELIVERIES, decision.user_id, encode(deferred), partition),
         ]
     topic = topics.DELIVERIES if isinstance(decision, Delivery) else topics.OUTBOX_URGENT
     return [Output(topic, decision.user_id, encode(decision), partition)]
-
-
-def _held(job: Job) -> Delivery:
-    assert job.not_before is not None
-    return Delivery(
-        job_id=job.job_id,
-        user_id=job.user_id,
-        channel=job.channel,
-        kind=job.kind,
-        status="deferred",
-        reason=f"waits for the delivery window until {job.not_before.isoformat()}",
-        attempt=job.attempt,
-        at=job.created_at,
-        cause=job.cause,
-    )
 
 
 class Work:

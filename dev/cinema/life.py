@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
-from dev.cinema.almanac import PUNCTUAL, STEP, Span, instant, month_before, week
+from dev.cinema.almanac import Span, instant, month_before, week
 from dev.cinema.dues import (
     ACTIVITY,
-    EMAIL,
     EPISODE,
-    EXPIRES,
     LETTER,
     MONTHLY,
     TIP,
-    WAITS,
     WEEKLY,
     WELCOME,
     Due,
-    Held,
     Standing,
 )
 from dev.cinema.facts import (
@@ -86,10 +82,7 @@ class Life:
         self.now = Standing(user_id, address)
         self.out = out_at()
         self.step = 0
-        self.dues: list[Due] = []
-        self.held: list[Held] = []
-        #: What was let go in the step before: it may as well have happened in this one.
-        self.just_released: list[Due] = []
+        self.saying = Saying(story.span, self.now)
         self.said: set[tuple[str, datetime]] = set()
         self.weeks: set[str] = set()
         self.letters: dict[str, datetime] = {}
@@ -100,19 +93,19 @@ class Life:
     ) -> list[Due]:
         """Return all that is due to the person in the whole story."""
         for step in range(self.span.steps):
-            self.step = step
+            self.step = self.saying.step = step
             for fact in personal.get(self.step, ()):
                 self._hear(fact)
-            self._doubt()
+            self.saying.doubt()
             for fact in plot.get(self.step, ()):
                 self._reached(fact)
-            self._release()
+            self.saying.release()
             if self.now.known and not self.now.left:
                 for when, local, campaign in self.schedule.due(self.now.timezone, self.step):
                     self._fire(campaign, local, due=when, when=when)
             # What began to wait in this step may also end to.
-            self._release()
-        return self.dues
+            self.saying.release()
+        return self.saying.dues
 
     def _hear(self, fact: Fact) -> None:
         now, start = self.now, self.span.start(self.step)
@@ -129,8 +122,8 @@ class Life:
             case Chose():
                 self._choose(fact.preferences)
             case Left():
+                # What waits is refused when its hour comes.
                 now.left = True
-                self.held.clear()
             case Watched():
                 now.watched.add(fact.film_id)
             case Bookmarked(added=True):
@@ -138,7 +131,7 @@ class Life:
             case Bookmarked():
                 now.bookmarked.discard(fact.series_id)
             case Noted():
-                self._say(ACTIVITY, fact.body, start)
+                self.saying.say(ACTIVITY, fact.body, start)
 
     def _choose(self, preferences: Mapping[str, Any]) -> None:
         now = self.now
@@ -161,10 +154,10 @@ class Life:
             case Released(addresses=()):
                 followed = now.bookmarked | {SERIES_OF.get(film) for film in now.watched}
                 if known and fact.series_id in followed:
-                    self._say(EPISODE, fact.occasion, start)
+                    self.saying.say(EPISODE, fact.occasion, start)
             case Released():
                 if now.user_id in map(user_of, fact.addresses):
-                    self._say(EPISODE, fact.occasion, start)
+                    self.saying.say(EPISODE, fact.occasion, start)
             case Wrote():
                 self._letter(fact, start)
             case Swept():
@@ -177,7 +170,7 @@ class Life:
     def _greet(self) -> None:
         if not self.now.greeted:
             self.now.greeted = True
-            self._say(WELCOME, "", self.span.start(self.step))
+            self.saying.say(WELCOME, "", self.span.start(self.step))
 
     def _letter(self, fact: Wrote, start: datetime) -> None:
         for address in fact.addresses:
@@ -186,7 +179,7 @@ class Life:
             last = self.letters.get(fact.subject)
             if last is None or start - last >= SAME_LETTER:
                 self.letters[fact.subject] = start
-                self._say(LETTER, fact.subject, start)
+                self.saying.say(LETTER, fact.subject, start)
 
     def _catch_up(self, before: str) -> None:
         """Say what a move east has passed; what a move west comes to again has been said."""
@@ -211,74 +204,21 @@ class Life:
         elif campaign.kind == MONTHLY:
             self._monthly(local, due, when)
         else:
-            self._say(TIP, campaign.name, when, due=due)
+            self.saying.say(TIP, campaign.name, when, due)
 
     def _weekly(self, due: datetime, when: datetime) -> None:
         this = week(due.astimezone(ZoneInfo(self.now.timezone)))
         unseen = any(
             out <= self.step and film not in self.now.watched for film, out in self.out.items()
         )
-        if this not in self.weeks and unseen and self._say(WEEKLY, this, when, due=due):
+        if this not in self.weeks and unseen and self.saying.say(WEEKLY, this, when, due):
             self.weeks.add(this)
 
     def _monthly(self, local: datetime, due: datetime, when: datetime) -> None:
         month = month_before(local)
         numbers = self.statistics.of(self.now.user_id, month, self.step)
-        if numbers.films and self._say(MONTHLY, month, when, due=due):
+        if numbers.films and self.saying.say(MONTHLY, month, when, due):
             self.reports[self.now.user_id, month] = numbers
-
-    def _say(
-        self, kind: str, occasion: str, when: datetime, *, due: datetime | None = None
-    ) -> bool:
-        """Enter what is due over each channel; tell whether there is anything."""
-        now = self.now
-        expires = (due or when) + EXPIRES[kind] if kind in EXPIRES else None
-        if now.refuses(kind, when) or (expires is not None and expires <= when):
-            return False
-        channels = now.over(kind)
-        for channel in channels:
-            opening = now.opens(when) if kind in WAITS and channel == EMAIL else when
-            if opening > when:
-                assert expires is not None
-                self.held.append(Held(kind, occasion, opening, expires))
-                continue
-            # It may be said some ticks later, when the window has closed.
-            then = when + PUNCTUAL
-            late = channel == EMAIL and kind in WAITS and now.opens(then) > then
-            last = self._latest(when) if late else self.step
-            self._enter(kind, occasion, channel, self.step, last)
-        return bool(channels)
-
-    def _release(self) -> None:
-        """Decide again what has waited for its hour and comes to it in this step."""
-        waiting, self.held = self.held, []
-        for held in waiting:
-            if self.span.step_of(held.opening) > self.step:
-                self.held.append(held)
-            elif self.now.opens(held.opening) > held.opening:
-                self.held.append(replace(held, opening=self.now.opens(held.opening)))
-            elif not self.now.refuses(held.kind, held.opening) and held.opening < held.expires:
-                last = self._latest(held.opening)
-                due = self._enter(held.kind, held.occasion, EMAIL, self.step, last)
-                self.just_released.append(due)
-
-    def _doubt(self) -> None:
-        """Where a person refuses now what was let go in the last step, either order is right."""
-        for due in self.just_released:
-            if self.now.refuses(due.kind, self.span.start(self.step)):
-                self.dues[self.dues.index(due)] = replace(due, sure=False)
-        self.just_released.clear()
-
-    def _latest(self, opening: datetime) -> int:
-        """Return the last step for what is let go at that time: by a later tick if it is missed."""
-        return self.span.step_of(self.now.opens(opening + STEP)) + 1
-
-    def _enter(self, kind: str, occasion: str, channel: str, first: int, last: int) -> Due:
-        now = self.now
-        sure = last < self.span.steps
-        due = Due(now.user_id, now.address, kind, occasion, channel, first, last, sure)
-        self.dues.append(due)
-        return due
 
 
 def _last(campaign: Campaign, zone: str, until: datetime) -> datetime | None:
