@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from dev.cinema.almanac import WINDOW
@@ -111,6 +112,20 @@ class Standing:
     def over(self, kind: str) -> tuple[str, ...]:
         """Return the channels for that kind."""
         return tuple(self.channels.get(kind, CHANNELS[kind]))
+
+    def choose(self, preferences: Mapping[str, Any]) -> None:
+        """Take over what a person has chosen; fields as in the record."""
+        self.unsubscribed |= set(preferences.get("unsubscribe", ()))
+        self.unsubscribed -= set(preferences.get("resubscribe", ()))
+        self.channels |= preferences.get("channels", {})
+        self.taboo = preferences.get("taboo", self.taboo)
+        if "pause_until" in preferences:
+            self.pause_until = datetime.fromisoformat(preferences["pause_until"])
+        if "quiet_hours" in preferences:
+            hours = preferences["quiet_hours"]
+            self.quiet = hours and Hours(
+                time.fromisoformat(hours["from"]), time.fromisoformat(hours["to"])
+            )
 
     def opens(self, when: datetime) -> datetime:
         """Return the first instant from then on at which a mail may come."""

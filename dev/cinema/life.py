@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from typing import Any, Final, Protocol
+from datetime import datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from dev.cinema.almanac import Span, instant, month_before, week
+from dev.cinema.almanac import instant, month_before, week
 from dev.cinema.dues import (
     ACTIVITY,
     EPISODE,
@@ -24,7 +23,6 @@ from dev.cinema.facts import (
     Bookmarked,
     Chose,
     Fact,
-    Hours,
     Joined,
     Left,
     Moved,
@@ -38,46 +36,24 @@ from dev.cinema.facts import (
 from dev.cinema.films import CATALOGUE
 from dev.cinema.people import user_of
 from dev.cinema.plot import out_at
+from dev.cinema.saying import Saying
 from dev.cinema.script import Story
 from dev.cinema.statistics import Month, Statistics
+from dev.cinema.timetable import Campaign, Timetable
 
 SAME_LETTER: Final = timedelta(hours=24)
 SERIES_OF: Final = {film.film_id: film.series_id for film in CATALOGUE if film.series_id}
-
-
-@dataclass(frozen=True, slots=True)
-class Campaign:
-    """What is said at a local time; `locals` are its occurrences, `locale` its audience."""
-
-    name: str
-    kind: str
-    locals: tuple[datetime, ...]
-    locale: str | None = None
-    announced: datetime | None = None
-
-    def since(self, span: Span) -> datetime:
-        """Return when it was announced: what was due before is not said."""
-        return self.announced or span.begin
-
-
-class Schedule(Protocol):
-    """When campaigns come due in a zone."""
-
-    campaigns: Sequence[Campaign]
-
-    def due(self, zone: str, step: int) -> list[tuple[datetime, datetime, Campaign]]:
-        """Return (instant, local time, campaign) of all that the step's ticks reach."""
 
 
 class Life:
     """Lives one person's life; `reports` holds the numbers of the monthly mails."""
 
     def __init__(
-        self, story: Story, user_id: str, address: str, schedule: Schedule, statistics: Statistics
+        self, story: Story, user_id: str, address: str, timetable: Timetable, statistics: Statistics
     ) -> None:
         self.story = story
         self.span = story.span
-        self.schedule = schedule
+        self.timetable = timetable
         self.statistics = statistics
         self.now = Standing(user_id, address)
         self.out = out_at()
@@ -101,7 +77,7 @@ class Life:
                 self._reached(fact)
             self.saying.release()
             if self.now.known and not self.now.left:
-                for when, local, campaign in self.schedule.due(self.now.timezone, self.step):
+                for when, local, campaign in self.timetable.due(self.now.timezone, self.step):
                     self._fire(campaign, local, due=when, when=when)
             # What began to wait in this step may also end to.
             self.saying.release()
@@ -120,7 +96,7 @@ class Life:
                 before, now.timezone = now.timezone, fact.timezone
                 self._catch_up(before)
             case Chose():
-                self._choose(fact.preferences)
+                now.choose(fact.preferences)
             case Left():
                 # What waits is refused when its hour comes.
                 now.left = True
@@ -132,20 +108,6 @@ class Life:
                 now.bookmarked.discard(fact.series_id)
             case Noted():
                 self.saying.say(ACTIVITY, fact.body, start)
-
-    def _choose(self, preferences: Mapping[str, Any]) -> None:
-        now = self.now
-        now.unsubscribed |= set(preferences.get("unsubscribe", ()))
-        now.unsubscribed -= set(preferences.get("resubscribe", ()))
-        now.channels |= preferences.get("channels", {})
-        now.taboo = preferences.get("taboo", now.taboo)
-        if "pause_until" in preferences:
-            now.pause_until = datetime.fromisoformat(preferences["pause_until"])
-        if "quiet_hours" in preferences:
-            hours = preferences["quiet_hours"]
-            now.quiet = hours and Hours(
-                time.fromisoformat(hours["from"]), time.fromisoformat(hours["to"])
-            )
 
     def _reached(self, fact: Fact) -> None:
         now, start = self.now, self.span.start(self.step)
@@ -184,13 +146,13 @@ class Life:
     def _catch_up(self, before: str) -> None:
         """Say what a move east has passed; what a move west comes to again has been said."""
         start = self.span.start(self.step)
-        for campaign in self.schedule.campaigns:
-            here = _last(campaign, self.now.timezone, start)
-            there = _last(campaign, before, start)
+        for campaign in self.timetable.campaigns:
+            here = campaign.last(self.now.timezone, start)
+            there = campaign.last(before, start)
             if here is None or (there is not None and here <= there):
                 continue
             due = instant(here, self.now.timezone)
-            if due > campaign.since(self.span):
+            if due > campaign.since:
                 self._fire(campaign, here, due=due, when=start)
 
     def _fire(self, campaign: Campaign, local: datetime, *, due: datetime, when: datetime) -> None:
@@ -219,9 +181,3 @@ class Life:
         numbers = self.statistics.of(self.now.user_id, month, self.step)
         if numbers.films and self.saying.say(MONTHLY, month, when, due):
             self.reports[self.now.user_id, month] = numbers
-
-
-def _last(campaign: Campaign, zone: str, until: datetime) -> datetime | None:
-    """Return the campaign's last local time that has passed in a zone."""
-    passed = (local for local in campaign.locals if instant(local, zone) <= until)
-    return max(passed, default=None)

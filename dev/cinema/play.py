@@ -14,12 +14,12 @@ import aiohttp
 
 from dev.cinema import gauges
 from dev.cinema.almanac import PUNCTUAL, TICK
-from dev.cinema.book import Timetable
 from dev.cinema.feed import Feed
 from dev.cinema.gauges import Gauges
 from dev.cinema.script import Step, Story
 from dev.cinema.seen import Seen
 from dev.cinema.tail import Tail
+from dev.cinema.timetable import Timetable
 from dev.cinema.visits import Postbox
 from dev.errors import NotReady
 from dev.stack import Addresses

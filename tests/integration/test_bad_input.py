@@ -302,9 +302,7 @@ async def test_a_forwarded_record_that_is_still_in_the_wrong_place_is_dead(cinem
 
 async def test_a_record_in_the_wrong_partition_is_sent_on_once(cinema: Cinema) -> None:
     users = [cinema.name() for _ in range(8)]
-    before = (await cinema.settle()).total(
-        "cinema_records", topic="activity", outcome="forwarded"
-    )
+    before = (await cinema.settle()).total("cinema_records", topic="activity", outcome="forwarded")
     for user in users:
         wrong = (cinema.home(user) + 1) % cinema.partitions
         await cinema.send("activity", {"user_id": user, "body": "b"}, user, partition=wrong)

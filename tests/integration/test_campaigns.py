@@ -74,9 +74,7 @@ async def test_a_campaign_is_changed_disabled_and_deleted(cinema: Cinema) -> Non
 
 
 async def test_the_built_in_reminder_comes_on_friday_at_six_in_each_zone(cinema: Cinema) -> None:
-    users = {
-        zone: await cinema.person(timezone=zone) for zone in ("Asia/Tokyo", "Europe/Berlin")
-    }
+    users = {zone: await cinema.person(timezone=zone) for zone in ("Asia/Tokyo", "Europe/Berlin")}
     await cinema.film()
     days = (4 - cinema.now.weekday()) % 7 or 7
     friday = (cinema.now + timedelta(days=days)).replace(hour=0, minute=0)
@@ -103,9 +101,7 @@ async def test_a_mail_waits_for_the_window_and_the_inbox_does_not(cinema: Cinema
     await cinema.send("episodes", episode, series)
     found = await cinema.settle()
     assert len((await cinema.frames(user, 1))[1:]) == 1
-    ((waits, reason), *_) = [
-        one for one in cinema.deliveries(user) if one[0] == "deferred"
-    ]
+    ((waits, reason), *_) = [one for one in cinema.deliveries(user) if one[0] == "deferred"]
     assert waits == "deferred" and "waits for the delivery window" in reason
     assert found.total("cinema_deferred") >= 3
     assert await cinema.mails(f"{user}@example.com") == []

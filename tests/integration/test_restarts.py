@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.app import create_app
@@ -69,7 +71,7 @@ def frozen(up: Up) -> Iterator[None]:
         up.process.send_signal(signal.SIGCONT)
 
 
-class Assignor(RoundRobinPartitionAssignor):
+class Assignor(RoundRobinPartitionAssignor):  # type: ignore[misc]
     """An assignor by the name of Faust's: a group lets only those in who share one."""
 
     name = "faust"
@@ -80,21 +82,27 @@ async def rewind(up: Up, group: str, *topics: str) -> None:
 
     The broker lets it in when the session of the killed member has ended.
     """
-    consumer = AIOKafkaConsumer(
-        *topics,
-        bootstrap_servers=up.addresses.broker,
-        group_id=group,
-        enable_auto_commit=False,
-        session_timeout_ms=6000,
-        heartbeat_interval_ms=1000,
-        partition_assignment_strategy=[Assignor],
-    )
-    async with asyncio.timeout(60):
-        await consumer.start()
+    deadline = time.monotonic() + 40
+    while True:
+        consumer = AIOKafkaConsumer(
+            *topics,
+            bootstrap_servers=up.addresses.broker,
+            group_id=group,
+            enable_auto_commit=False,
+            session_timeout_ms=6000,
+            heartbeat_interval_ms=1000,
+            partition_assignment_strategy=[Assignor],
+        )
         try:
-            while not consumer.assignment():
-                await asyncio.sleep(0.1)
-            await consumer.commit({tp: OffsetAndMetadata(0, "") for tp in consumer.assignment()})
+            await consumer.start()
+            mine = consumer.assignment()
+            assert len(mine) == 8 * len(topics)
+            await consumer.commit({tp: OffsetAndMetadata(0, "") for tp in mine})
+            return
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.5)
         finally:
             await consumer.stop()
 

@@ -41,9 +41,7 @@ async def test_another_clients_partitioner_and_keyless_records_lead_to_the_right
     pair: Cinema, partitioner: str
 ) -> None:
     await pair.to_daytime()
-    producer = Producer(
-        {"bootstrap.servers": pair.up.addresses.broker, "partitioner": partitioner}
-    )
+    producer = Producer({"bootstrap.servers": pair.up.addresses.broker, "partitioner": partitioner})
     film = await pair.film(genres=["crc32"])
     people = [pair.name() for _ in range(16)]
     at = (pair.now.replace(day=1) - timedelta(days=1)).isoformat()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from streams.decisions import notify
 from streams.partitions import partition_of
 from tests.streams.world import World
 
@@ -55,16 +56,13 @@ async def test_a_decision_that_raises_takes_back_what_it_changed_and_nothing_els
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(partitions=1)
-    import agents.registration as module
-
-    notify = module.notify
 
     def broken(user, *rest, **options):  # type: ignore[no-untyped-def]
         if user.user_id == "bob":
             raise RuntimeError("no such thing")
         return notify(user, *rest, **options)
 
-    monkeypatch.setattr(module, "notify", broken)
+    monkeypatch.setattr("agents.registration.notify", broken)
     for name in ("ann", "bob", "cid"):
         world.put("registration", registration(name))
     await world.run()

@@ -33,22 +33,22 @@ class Changelog(State):
         self._default_timezone = "UTC"
         self._tables, self._owners, self._kept = {}, {}, {0}
         self.undercut = 0
-        self.log: list[ConsumerRecord] = []
+        self.lines: list[ConsumerRecord] = []
         self.deaths: list[str] = []
         self._fatal = self.deaths.append
         self.app: Any = self
         self.transport = self
 
-    changelog = PLACE.topic  # type: ignore[assignment]
+    changelog = PLACE.topic
 
     async def send_whole(self, topic: str, partition: int, rows: Any, headers: Any) -> int:
-        first = len(self.log)
+        first = len(self.lines)
         epoch = int.from_bytes(headers[0][1], "big")
-        self.log += [row(first + n, key, value, epoch) for n, (key, value) in enumerate(rows)]
+        self.lines += [row(first + n, key, value, epoch) for n, (key, value) in enumerate(rows)]
         return first
 
     async def read(self, topic: str, partition: int, offsets: range) -> list[ConsumerRecord]:
-        return [self.log[offset] for offset in offsets]
+        return [self.lines[offset] for offset in offsets]
 
     def recover(self, records: list[ConsumerRecord]) -> None:
         event = type("Event", (), {"value": Batch(PLACE, records, None, 0, 0)})
@@ -95,9 +95,9 @@ async def test_recovery_keeps_the_newer_owners_rows_and_knows_what_to_write_agai
         ]
     )
     assert (state.seconds("ann"), state.seconds("bob")) == ([2.0], [])
-    state.log = [row(n, b"", b"", 0) for n in range(4)]
+    state.lines = [row(n, b"", b"", 0) for n in range(4)]
     await state.watch("cid", 5)
-    written = {record.key: record.value for record in state.log[4:]}
+    written = {record.key: record.value for record in state.lines[4:]}
     assert written[b"watch_history:ann|2026-11"] == watches % 2
     assert written[b"watch_history:bob|2026-11"] is None
     assert state.undercut == 2
@@ -107,11 +107,11 @@ async def test_a_new_worker_that_reads_the_mended_log_finds_the_right_rows() -> 
     state = Changelog()
     await state.watch("ann", 1)
     epoch = state._owners[0].begin()
-    state.log.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[["f",1,9]]}', epoch - 5))
+    state.lines.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[["f",1,9]]}', epoch - 5))
     await state.watch("bob", 2)
     successor = Changelog()
     # Compaction may have kept the last row of each key alone.
-    last = {record.key: record for record in state.log}
+    last = {record.key: record for record in state.lines}
     successor.recover(sorted(last.values(), key=lambda record: record.offset))
     assert (successor.seconds("ann"), successor.seconds("bob")) == ([1.0], [2.0])
 
@@ -120,7 +120,7 @@ async def test_who_finds_a_successors_rows_between_its_own_ends() -> None:
     state = Changelog()
     await state.watch("ann", 1)
     epoch = state._owners[0].begin()
-    state.log.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[]}', epoch + 5))
+    state.lines.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[]}', epoch + 5))
     await state.watch("ann", 2)
     assert "has a new owner" in state.deaths[0]
 
@@ -128,7 +128,7 @@ async def test_who_finds_a_successors_rows_between_its_own_ends() -> None:
 async def test_rows_of_ones_own_that_a_retry_wrote_twice_do_no_harm() -> None:
     state = Changelog()
     await state.watch("ann", 1)
-    state.log.append(row(1, b"x:", b"{}", state._owners[0].begin()))
+    state.lines.append(row(1, b"x:", b"{}", state._owners[0].begin()))
     await state.watch("ann", 2)
     assert state.deaths == []
     assert state.undercut == 0
@@ -141,7 +141,7 @@ async def test_a_batch_whose_partition_was_taken_away_writes_nothing() -> None:
     state._tables.clear()
     with pytest.raises(Moved):
         await state.write(0, tables, state)  # type: ignore[arg-type]
-    assert len(state.log) == 1
+    assert len(state.lines) == 1
 
 
 def test_a_process_that_was_stopped_longer_than_it_may_be_ends_before_it_sends() -> None:

@@ -54,7 +54,9 @@ class Consuming(Consumer):
         await self._commit_offsets(self._filter_committable_offsets(list(self.processed)))
 
 
-def batch(first: int, last: int, *, start: int | None = None, epoch: int = 0, generation: int = 7):
+def batch(
+    first: int, last: int, *, start: int | None = None, epoch: int = 0, generation: int = 7
+) -> Batch:
     """Return a batch of the offsets from first to last."""
     records = [
         ConsumerRecord(PLACE.topic, 0, offset, 0, 0, None, b"", None, 0, 0, ())
