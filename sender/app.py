@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 
@@ -37,7 +37,7 @@ from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
-from streams.transport import Batch, Consumer
+from streams.transport import Batch
 
 APP: Final = SENDER_GROUP
 TOPIC_OF: Final = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX}
@@ -74,7 +74,7 @@ class SenderApp(CinemaApp):
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
         self.metrics = Metrics(self.rows)
-        self.metrics.show(Progress(lambda: cast(Consumer, self.consumer)), (POSITION, BUSY))
+        self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         mount(self.pages, self._site())
 
     def _lane(self, name: str, settings: Settings) -> Lane:
@@ -107,9 +107,7 @@ class SenderApp(CinemaApp):
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 
     def _interrupted(self) -> bool:
-        consumer = self.consumer
-        assert isinstance(consumer, Consumer)
-        return bool(self.should_stop or not consumer.flow_active)
+        return bool(self.should_stop or not self.batch_consumer.flow_active)
 
     async def on_start(self) -> None:
         """Open the channels before the first job."""
@@ -160,16 +158,10 @@ class SenderApp(CinemaApp):
 
     async def rows(self) -> Iterable[Row]:
         """Return outcomes, lags and the rest for /metrics."""
-        consumer = self.consumer
-        assert isinstance(consumer, Consumer)
         rows = [
-            Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
-            Row("expired", {}, consumer.expired, "Records that retention took before us."),
+            *self.log_rows(),
             Row("in_hand", {}, self.ledger.in_hand, "Jobs claimed and not settled."),
         ]
-        for tp, lag in self.lag(consumer.processed).items():
-            labels = {"topic": tp.topic, "partition": str(tp.partition)}
-            rows.append(Row("lag", labels, lag, "Records not processed yet."))
         for name, lane in self.lanes.items():
             paused = 0 if lane.paused_by is None else 1
             rows.append(Row("lane_paused", {"lane": name}, paused, "1 while a lane waits."))

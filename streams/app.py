@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from agents import AGENTS
-from agents.campaigns import campaigns, in_audience
-from agents.statistics import month_report
 from streams import topics
 from streams.catalogue import Catalogue
 from streams.clock import Ticker
-from streams.cron import next_after
 from streams.deciding import Deciding
-from streams.decisions import Arrival
 from streams.delivery_log import DeliveryLog
-from streams.errors import Recovering, SettingsError
-from streams.events import now_utc
+from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
-from streams.fields import zone
-from streams.jobs import Cause
 from streams.lag import BulkLag
+from streams.lookups import Lookups
 from streams.metrics import Metrics, Row
-from streams.partitions import partition_of
 from streams.processing import Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
 from streams.state import State
-from streams.transport import Consumer
 from streams.web import BODY_LIMIT, Site, mount
 from tables.films import Films
-from tables.watch_history import month_of
 
 APP: Final = "cinema-streams"
 # What the intake waits for an answer of the broker (CONTRACT, "HTTP").
@@ -75,8 +65,9 @@ class StreamsApp(CinemaApp):
         self.redis = connect(settings.redis)
         self.delivery_log = DeliveryLog(self.redis)
         self.catalogue = Catalogue(self.batches, settings, self.films)
+        self.lookups = Lookups(self, self.partition_tables)
         self.metrics = Metrics(self.rows)
-        self.metrics.show(Progress(lambda: cast(Consumer, self.consumer)), (POSITION, BUSY))
+        self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         mount(self.pages, self._site())
 
     async def on_started(self) -> None:
@@ -98,10 +89,10 @@ class StreamsApp(CinemaApp):
             settings=self.cinema,
             metrics=self.metrics,
             produce=self.produce,
-            statistics=self.statistics,
-            owner_url=self.owner_url,
+            statistics=self.lookups.statistics,
+            owner_url=self.lookups.owner_url,
             deliveries=self.delivery_log.latest,
-            campaigns=self.campaigns,
+            campaigns=self.lookups.campaigns,
             peers=self.peers,
             waiting=self.waiting,
         )
@@ -111,73 +102,6 @@ class StreamsApp(CinemaApp):
     async def produce(self, outputs: Sequence[Output]) -> list[tuple[int, int]]:
         """Send what the intake was given."""
         return await self.outgoing.try_to_send(outputs, INTAKE_TIMEOUT)
-
-    def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
-        """Return a person's month as the contract has it."""
-        partition = partition_of(user_id, self.cinema.partitions)
-        if not self.recovered() or partition not in self.owned(topics.USERS):
-            raise Recovering(f"the tables of partition {partition} are not complete: ask again")
-        tables = self.partition_tables.tables(partition)
-        user = tables.users.of(user_id)
-        default = self.cinema.default_timezone
-        timezone = user.timezone(default)
-        month = month or month_of(self._now(partition).astimezone(zone(timezone)))
-        report = month_report(user, month, tables, default)
-        return {
-            "user_id": user_id,
-            "month": month,
-            "timezone": timezone,
-            "films": report.films,
-            "seconds": report.seconds,
-            "genres": [genre._asdict() for genre in report.genres],
-            "top_genre": report.top_genre,
-            "reported": user.said("monthly_statistic", month),
-            "late": user.late.get(month, 0),
-        }
-
-    def owner_url(self, user_id: str) -> str | None:
-        """Return the worker that has the person's partition, None where it is this one."""
-        partition = partition_of(user_id, self.cinema.partitions)
-        if partition in self.owned(topics.USERS):
-            return None
-        url = self.owner(self.partition_tables.changelog, partition)
-        if url is None or url == str(self.conf.canonical_url).rstrip("/"):
-            raise Recovering(f"nobody has partition {partition} yet: ask again")
-        return url
-
-    def campaigns(self) -> list[dict[str, Any]]:
-        """Return the campaigns with their next instants, as this worker's partitions know them."""
-        found: dict[str, dict[str, Any]] = {}
-        for partition in self.owned(topics.CAMPAIGNS):
-            tables, now = self.partition_tables.tables(partition), self._now(partition)
-            for name, campaign in campaigns(tables).items():
-                entry = found.setdefault(
-                    name,
-                    {
-                        "campaign_id": name,
-                        "kind": campaign.kind,
-                        "cron": campaign.cron,
-                        "enabled": campaign.enabled,
-                        "audience_now": 0,
-                        "next": {},
-                    },
-                )
-                arrival = self._looking(partition, now)
-                for place, users in tables.users.by_zone.items():
-                    if campaign.enabled and place not in entry["next"]:
-                        following = next_after(campaign, zone(place), now)
-                        if following is not None:
-                            entry["next"][place] = _utc(following.instant)
-                    entry["audience_now"] += (
-                        len(users)
-                        if campaign.audience == "all"
-                        else sum(
-                            in_audience(campaign.audience, row, tables, arrival, now)
-                            for user_id in users
-                            if (row := tables.users.get(user_id)) is not None
-                        )
-                    )
-        return list(found.values())
 
     async def waiting(self) -> list[str]:
         """Return what this worker still waits for, in words."""
@@ -198,54 +122,15 @@ class StreamsApp(CinemaApp):
 
     async def rows(self) -> Iterable[Row]:
         """Return the partitions' books, lags and the rest for /metrics."""
-        consumer = self.consumer
-        assert isinstance(consumer, Consumer)
         rows = [
-            Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again."),
-            Row("expired", {}, consumer.expired, "Records that retention took before us."),
+            *self.log_rows(),
             Row("undercut", {}, self.partition_tables.undercut, "Rows saved from paused owners."),
             Row("films", {}, len(self.films), "Films in the catalogue."),
             Row("films_lag", {}, self.catalogue.lag or 0, "Film records still to read."),
         ]
-        for tp, lag in self.lag(consumer.processed).items():
-            labels = {"topic": tp.topic, "partition": str(tp.partition)}
-            rows.append(Row("lag", labels, lag, "Records not processed yet."))
-        held = self.partition_tables.partitions_held
         for partition in self.owned(topics.USERS):
-            if partition not in held:
-                continue
-            tables, label = held[partition], {"partition": str(partition)}
-            book = tables.counts.book
-            rows.append(Row("users", label, len(tables.users.known), "People with an address."))
-            rows.append(Row("walks_open", label, len(tables.walks.open), "Walks under way."))
-            rows.append(Row("deferred", label, len(tables.deferred.rows), "Jobs that rest."))
-            rows.append(Row("clock", label, book.tick or 0, "The partition's time."))
-            for topic, outcomes in book.records.items():
-                for outcome, number in outcomes.items():
-                    labels = {"topic": topic, "outcome": outcome, **label}
-                    rows.append(Row("records", labels, number, "Records by how they ended."))
-            for kind, number in book.jobs.items():
-                rows.append(Row("job_ids", {"kind": kind, **label}, number, "Unique job ids."))
+            rows.extend(self.lookups.book(partition))
         return rows
-
-    def _now(self, partition: int) -> datetime:
-        tick = self.partition_tables.tables(partition).counts.book.tick
-        return now_utc() if tick is None else datetime.fromtimestamp(tick, UTC)
-
-    def _looking(self, partition: int, now: datetime) -> Arrival:
-        cause = Cause("campaigns", partition, -1)
-        return Arrival(
-            cause=cause,
-            at=now,
-            now=now,
-            identity="",
-            partition=partition,
-            settings=self.cinema,
-        )
-
-
-def _utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def create_app(settings: Settings) -> StreamsApp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
 import faust
@@ -14,10 +14,11 @@ from faust.types.tuples import TP
 
 from streams.declaring import bootstrap, declare
 from streams.heartbeat import Heartbeat
+from streams.metrics import Row
 from streams.outgoing import Outgoing, give_up
 from streams.settings import Settings
 from streams.topics import OUTPUT_LIMIT, TOPICS, Topic
-from streams.transport import SESSION, Batch, BatchSchema, Transport
+from streams.transport import SESSION, Batch, BatchSchema, Consumer, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -153,15 +154,24 @@ class CinemaApp(faust.App):
         urls = {str(url).rstrip("/") for url in self.assignor.tables_metadata()}
         return sorted(urls - {own})
 
-    def lag(self, processed: dict[TP, int]) -> dict[TP, int]:
-        """Return the records that wait, by partition."""
-        found = {}
-        for tp in self.consumer.assignment():
-            tp = TP(tp.topic, tp.partition)
-            end = self.consumer.highwater(tp)
-            if tp in processed and end is not None:
-                found[tp] = max(end - processed[tp], 0)
-        return found
+    @property
+    def batch_consumer(self) -> Consumer:
+        """The consumer, as ours."""
+        assert isinstance(self.consumer, Consumer)
+        return self.consumer
+
+    def log_rows(self) -> Iterator[Row]:
+        """Yield what /metrics says of this worker's reading: lags, and what went wrong."""
+        consumer = self.batch_consumer
+        yield Row("refetched", {}, consumer.refetched, "Lost ranges that were fetched again.")
+        yield Row("expired", {}, consumer.expired, "Records that retention took before us.")
+        for found in consumer.assignment():
+            tp = TP(found.topic, found.partition)
+            end = consumer.highwater(tp)
+            if tp in consumer.processed and end is not None:
+                labels = {"topic": tp.topic, "partition": str(tp.partition)}
+                lag = max(end - consumer.processed[tp], 0)
+                yield Row("lag", labels, lag, "Records not processed yet.")
 
 
 async def _reachable(addresses: Sequence[str]) -> bool:

@@ -110,10 +110,10 @@ def _sums(title: str, total: str, parts: Sequence[str], sums: Sequence[Sum]) -> 
     table = _table(title, "")
     for name in (total, *parts):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("adds up")
+    table.add_column("=")
     for one in sums:
         numbers = [str(number) if number else "·" for number in (one.total, *one.parts)]
-        table.add_row(one.name, *numbers, "yes" if one.holds else Text("no", style="red"))
+        table.add_row(one.name, *numbers, "✓" if one.holds else Text("✗", style="red"))
     return table
 
 
@@ -148,7 +148,9 @@ def _checks(checks: Sequence[Check]) -> Table:
 
 
 def _table(title: str, *names: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
     for number, name in enumerate(names):
         table.add_column(name, no_wrap=number == 0)
     return table

@@ -1,0 +1,136 @@
+"""What the pages want to know of the tables; nothing here changes any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.campaigns import campaigns, in_audience
+from agents.statistics import month_report
+from streams import topics
+from streams.cron import next_after
+from streams.decisions import Arrival
+from streams.errors import Recovering
+from streams.events import now_utc
+from streams.faust_app import CinemaApp
+from streams.fields import zone
+from streams.jobs import Cause
+from streams.metrics import Row
+from streams.partitions import partition_of
+from streams.state import State
+from tables.watch_history import month_of
+
+
+class Lookups:
+    """Looks things up in the tables of this worker's partitions."""
+
+    def __init__(self, app: CinemaApp, state: State) -> None:
+        """Look into that state, as far as the app has its partitions."""
+        self._app = app
+        self._settings = app.cinema
+        self._state = state
+
+    def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
+        """Return a person's month as the contract has it."""
+        partition = partition_of(user_id, self._settings.partitions)
+        if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
+            raise Recovering(f"the tables of partition {partition} are not complete: ask again")
+        tables = self._state.tables(partition)
+        user = tables.users.of(user_id)
+        default = self._settings.default_timezone
+        timezone = user.timezone(default)
+        month = month or month_of(self._now(partition).astimezone(zone(timezone)))
+        report = month_report(user, month, tables, default)
+        return {
+            "user_id": user_id,
+            "month": month,
+            "timezone": timezone,
+            "films": report.films,
+            "seconds": report.seconds,
+            "genres": [genre._asdict() for genre in report.genres],
+            "top_genre": report.top_genre,
+            "reported": user.said("monthly_statistic", month),
+            "late": user.late.get(month, 0),
+        }
+
+    def owner_url(self, user_id: str) -> str | None:
+        """Return the worker that has the person's partition, None where it is this one."""
+        partition = partition_of(user_id, self._settings.partitions)
+        if partition in self._app.owned(topics.USERS):
+            return None
+        url = self._app.owner(self._state.changelog, partition)
+        if url is None or url == str(self._app.conf.canonical_url).rstrip("/"):
+            raise Recovering(f"nobody has partition {partition} yet: ask again")
+        return url
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """Return the campaigns with their next instants, as this worker's partitions know them."""
+        found: dict[str, dict[str, Any]] = {}
+        for partition in self._app.owned(topics.CAMPAIGNS):
+            tables, now = self._state.tables(partition), self._now(partition)
+            for name, campaign in campaigns(tables).items():
+                entry = found.setdefault(
+                    name,
+                    {
+                        "campaign_id": name,
+                        "kind": campaign.kind,
+                        "cron": campaign.cron,
+                        "enabled": campaign.enabled,
+                        "audience_now": 0,
+                        "next": {},
+                    },
+                )
+                arrival = self._looking(partition, now)
+                for place, users in tables.users.by_zone.items():
+                    if campaign.enabled and place not in entry["next"]:
+                        following = next_after(campaign, zone(place), now)
+                        if following is not None:
+                            entry["next"][place] = _utc(following.instant)
+                    entry["audience_now"] += (
+                        len(users)
+                        if campaign.audience == "all"
+                        else sum(
+                            in_audience(campaign.audience, row, tables, arrival, now)
+                            for user_id in users
+                            if (row := tables.users.get(user_id)) is not None
+                        )
+                    )
+        return list(found.values())
+
+    def book(self, partition: int) -> Iterator[Row]:
+        """Yield a partition's own book, for /metrics."""
+        tables = self._state.partitions_held.get(partition)
+        if tables is None:
+            return
+        label = {"partition": str(partition)}
+        book = tables.counts.book
+        yield Row("users", label, len(tables.users.known), "People with an address.")
+        yield Row("walks_open", label, len(tables.walks.open), "Walks under way.")
+        yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
+        yield Row("clock", label, book.tick or 0, "The partition's time.")
+        for topic, outcomes in book.records.items():
+            for outcome, number in outcomes.items():
+                labels = {"topic": topic, "outcome": outcome, **label}
+                yield Row("records", labels, number, "Records by how they ended.")
+        for kind, number in book.jobs.items():
+            yield Row("job_ids", {"kind": kind, **label}, number, "Unique job ids.")
+
+    def _now(self, partition: int) -> datetime:
+        tick = self._state.tables(partition).counts.book.tick
+        return now_utc() if tick is None else datetime.fromtimestamp(tick, UTC)
+
+    def _looking(self, partition: int, now: datetime) -> Arrival:
+        cause = Cause("campaigns", partition, -1)
+        return Arrival(
+            cause=cause,
+            at=now,
+            now=now,
+            identity="",
+            partition=partition,
+            settings=self._settings,
+        )
+
+
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
