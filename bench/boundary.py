@@ -130,7 +130,7 @@ async def _fill(url: str) -> None:
     """Declare the topics and put the events in, each in the partition that its person lives in."""
     options = Options("", url, "", 0, 1, "data")
     cinema = replace(settings(options), partitions=Settings().partitions)
-    await declare(cinema)
+    await declare(cinema, "bench")
     events = [
         {"user_id": f"user-{number % PEOPLE}", "body": "Bob has answered your review of Metropolis"}
         for number in range(EVENTS)

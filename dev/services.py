@@ -42,10 +42,16 @@ async def broker(kind: str, data: Path) -> Service:
     return Service(child, address, partial(speaks_kafka, address), vital=True)
 
 
-def redis(data: Path, *, keep: bool) -> Service:
-    """Return a Redis; without `keep` it starts empty."""
-    if not keep:
-        shutil.rmtree(data / "redis", ignore_errors=True)
+def redis(data: Path, *, broker: str) -> Service:
+    """Return a Redis; it starts empty where the folder's last broker was another.
+
+    What it holds follows from the topics: beside others it would call jobs done that never were.
+    """
+    folder, mark = data / "redis", data / "redis" / "broker"
+    if broker == EMBEDDED or not mark.exists() or mark.read_text() != broker:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(broker)
     port = free_port()
     return Service(store.redis(port, data), f"{HOST}:{port}", partial(is_open, port))
 

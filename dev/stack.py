@@ -109,7 +109,7 @@ class Stack:
         if options.broker in (EMBEDDED, KAFKA):
             own["broker"] = await services.broker(options.broker, data)
         # What Redis remembers of a broker that has forgotten all would suppress new jobs.
-        own["redis"] = services.redis(data, keep=options.broker != EMBEDDED)
+        own["redis"] = services.redis(data, broker=options.broker)
         pages = None
         if options.smtp:
             own["mailbox"], pages = services.mailbox(data)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import SettingsError
 from streams.settings import Settings
@@ -27,8 +27,10 @@ def bootstrap(settings: Settings) -> list[str]:
     return [address for address in rest.rstrip("/").split(";") if address]
 
 
-async def declare(settings: Settings, topics: Iterable[Topic] = tuple(TOPICS.values())) -> None:
-    """Wait for the broker and declare the topics.
+async def declare(
+    settings: Settings, group: str, topics: Iterable[Topic] = tuple(TOPICS.values())
+) -> None:
+    """Wait for the broker, declare the topics, and wait until it coordinates the group.
 
     Raises SettingsError where a topic has another number of partitions than CINEMA_PARTITIONS.
     """
@@ -37,6 +39,7 @@ async def declare(settings: Settings, topics: Iterable[Topic] = tuple(TOPICS.val
         for topic in topics:
             await _create(admin, topic, settings)
         await _compare(admin, topics, settings)
+        await _coordinated(admin, group)
     finally:
         await admin.close()
 
@@ -82,3 +85,15 @@ async def _compare(admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings
         if names:
             logger.info("waiting for topics to appear: %s", ", ".join(sorted(names)))
             await asyncio.sleep(FIRST_WAIT)
+
+
+async def _coordinated(admin: AIOKafkaAdminClient, group: str) -> None:
+    """Wait until there is a coordinator: a new cluster first makes the topic of offsets."""
+    while True:
+        try:
+            await admin.find_coordinator(group)
+        except GroupCoordinatorNotAvailableError:
+            logger.info("waiting for a coordinator of group %s", group)
+            await asyncio.sleep(FIRST_WAIT)
+        else:
+            return

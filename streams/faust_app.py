@@ -100,7 +100,7 @@ class CinemaApp(faust.App):
         for name in QUIET:
             # Faust sets the root logger to DEBUG for its spinner: a call that is not made is free.
             logging.getLogger(name).setLevel(logging.WARNING)
-        await declare(self.cinema, (*TOPICS.values(), *self.own_topics))
+        await declare(self.cinema, self.conf.id, (*TOPICS.values(), *self.own_topics))
         # Faust makes the last folder of the path alone.
         self.conf.datadir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()

@@ -135,7 +135,10 @@ class Settings:
             except ValueError as error:
                 shown = "(hidden)" if name in SECRETS else repr(text)
                 wrong.append(f"{PREFIX}{name.upper()}={shown}: {error}")
-        if "jwt_secret" not in values and "jwks_file" not in values:
+        tried = any(
+            f"{PREFIX}{name}=" in text for name in ("JWT_SECRET", "JWKS_FILE") for text in wrong
+        )
+        if "jwt_secret" not in values and "jwks_file" not in values and not tried:
             wrong.append(f"{PREFIX}JWT_SECRET or {PREFIX}JWKS_FILE is not set: set one of them")
         for name in ("link_secret", "api_keys"):
             if name not in values and not any(PREFIX + name.upper() + "=" in w for w in wrong):

@@ -52,7 +52,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Give the URL of a Redis; a test that needs it empty empties it."""
-    async with running(services.redis(tmp_path_factory.mktemp("redis"), keep=False)) as service:
+    async with running(services.redis(tmp_path_factory.mktemp("redis"), broker="embedded")) as service:
         yield f"redis://{service.address}/0"
 
 

@@ -52,12 +52,14 @@ class Tail:
     async def start(self) -> None:
         """Find the partitions; raises BrokerUnavailable for a topic that is not there."""
         await self._client.bootstrap()
-        await self._client.set_topics(self._topics)
+        # Not by asking for the topics: the embedded broker would make them.
+        there = await self._client.fetch_all_metadata()
         for topic in self._topics:
-            partitions = self._client.cluster.partitions_for_topic(topic)
+            partitions = there.partitions_for_topic(topic)
             if not partitions:
                 raise BrokerUnavailable(f"topic {topic} does not exist: have the workers made it?")
             self.ends |= {(topic, partition): 0 for partition in sorted(partitions)}
+        await self._client.set_topics(self._topics)
 
     async def stop(self) -> None:
         """Close the connections."""

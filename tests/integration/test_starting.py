@@ -43,7 +43,7 @@ def command(app: str) -> list[str]:
         ("PARTITIONS", "many", "whole number"),
         ("CLOCK", "sundial", "wall, topic"),
         ("BROKER", "localhost:9092", "kafka://"),
-        ("JWT_SECRET", "short", "shorter than"),
+        ("JWT_SECRET", "hunter2", "shorter than"),
         ("DEFAULT_TIMEZONE", "Mars", "IANA"),
     ],
 )
@@ -124,7 +124,7 @@ async def working(app: str, log: Path, **settings: str) -> AsyncIterator[None]:
         )
     try:
         yield
-        assert process.returncode is None, log.read_text()
+        assert process.returncode is None, log
     finally:
         if process.returncode is None:
             process.kill()

@@ -28,7 +28,7 @@ def settings(broker: str, partitions: int = 3) -> Settings:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def outgoing(embedded_broker: str) -> AsyncIterator[Outgoing]:
-    await declare(settings(embedded_broker), (OUTBOX, ACTIVITY))
+    await declare(settings(embedded_broker), "group", (OUTBOX, ACTIVITY))
     producer = AIOKafkaProducer(
         bootstrap_servers=embedded_broker, max_batch_size=4 << 20, max_request_size=8 << 20
     )
@@ -115,7 +115,7 @@ async def test_topics_are_declared_once_and_other_partition_numbers_stop_the_sta
     embedded_broker: str,
 ) -> None:
     topic = Topic("declared", "user_id", None)
-    await declare(settings(embedded_broker), (topic, USERS))
-    await declare(settings(embedded_broker), (topic, USERS))
+    await declare(settings(embedded_broker), "group", (topic, USERS))
+    await declare(settings(embedded_broker), "group", (topic, USERS))
     with pytest.raises(SettingsError, match="topic declared has 3 partitions"):
-        await declare(settings(embedded_broker, partitions=4), (topic,))
+        await declare(settings(embedded_broker, partitions=4), "group", (topic,))
