@@ -86,10 +86,11 @@ async def _demo(console: Console, leave: bool) -> int:
 def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn("[bold]{task.fields[date]}"),
-        BarColumn(),
+        # All of it fits 80 columns.
+        BarColumn(bar_width=14),
         TextColumn(
-            "{task.fields[records]} records  {task.fields[mails]} mails  "
-            "{task.fields[entries]} inbox entries  {task.fields[dead]} dead letters"
+            "{task.fields[records]} records {task.fields[mails]} mails "
+            "{task.fields[entries]} inbox {task.fields[dead]} dead"
         ),
         TimeElapsedColumn(),
         console=console,
@@ -105,7 +106,7 @@ async def _play(play: Play, story: Story, progress: Progress) -> None:
         progress.update(
             task,
             completed=step.number + 1,
-            date=f"{story.span.start(step.number + 1):%d %b %Y %H:%M}",
+            date=f"{story.span.start(step.number + 1):%d %b %H:%M}",
             records=sum(play.feed.sent.values()),
             mails=seen.sent,
             entries=len(seen.inbox),
@@ -152,9 +153,10 @@ async def _check(
 
 
 def _invite(console: Console, stack: Stack, story: Story, play: Play) -> None:
-    """Print the addresses to open, of the person with the fullest inbox."""
-    addresses = stack.addresses
-    entries = Counter(entry.user_id for entry in play.seen.inbox if entry.user_id in story.people)
+    """Print the addresses to open, of the person with the fullest inbox who also watches films."""
+    addresses, seen = stack.addresses, play.seen
+    watching = {job.user_id for job in seen.jobs.values() if job.numbers is not None}
+    entries = Counter(entry.user_id for entry in seen.inbox if entry.user_id in watching)
     ((user_id, _),) = entries.most_common(1)
     person = story.people[user_id]
     expires = datetime.now(UTC) + TOKEN_LIFE

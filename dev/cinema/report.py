@@ -95,7 +95,7 @@ def show(console: Console, found: Gauges, seen: Seen, checks: Sequence[Check]) -
     """Print all tables, and what is wrong."""
     console.print(_sums("Records by topic", "records", OUTCOMES, records(found, seen)))
     names = (*STATUSES, "queued")
-    console.print(_sums("Notifications by kind", "job ids", names, notifications(found, seen)))
+    console.print(_sums("Notifications by kind", "jobs", names, notifications(found, seen)))
     console.print(_reasons(seen))
     console.print(_dead(seen))
     console.print(_checks(checks))
@@ -148,8 +148,9 @@ def _checks(checks: Sequence[Check]) -> Table:
 
 
 def _table(title: str, *names: str) -> Table:
+    # Narrow enough for the contract's longest names in 80 columns.
     table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     for number, name in enumerate(names):
         table.add_column(name, no_wrap=number == 0)

@@ -255,4 +255,5 @@ def test_whatever_moves_are_made_each_occurrence_is_said_once_and_none_is_droppe
     gaps = {(later - earlier).days for earlier, later in pairwise(days)}
     assert gaps <= {1}, "a local day without its tip"
     elapsed = (desk.now - start).days
-    assert abs(len(days) - elapsed) <= 2
+    # A day begun, the date line, and the occurrence before the start, which a move may still say.
+    assert abs(len(days) - elapsed) <= 3

@@ -1,0 +1,51 @@
+"""The streams app with one partition whose changelog is acknowledged late: `faust -A` takes it.
+
+While the file `stuck` lies in its data folder, partition 0 waits two seconds at every flush. What
+was processed, and when, is written to `done`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from streams.outgoing import Outgoing
+from streams.transport import Batch, Consumer
+
+STUCK: Final = 0
+STUCK_SECONDS: Final = 2.0
+
+
+def slow_down(folder: Path) -> None:
+    """Put the delay into `Outgoing`, and the clerk into `Consumer`."""
+    send_whole, done = Outgoing.send_whole, Consumer.done
+    clerk = (folder / "done").open("w", buffering=1)
+
+    async def stuck(self: Outgoing, topic: str, partition: int, *args: Any, **options: Any) -> int:
+        if partition == STUCK and (folder / "stuck").exists():
+            await asyncio.sleep(STUCK_SECONDS)
+        return await send_whole(self, topic, partition, *args, **options)
+
+    def told(self: Consumer, batch: Batch, processed: int | None = None) -> None:
+        done(self, batch, processed)
+        if processed is not None:
+            topic, partition = batch.tp
+            first = batch.records[0].offset
+            clerk.write(f"{topic} {partition} {first} {processed} {time.time()}\n")
+
+    Outgoing.send_whole = stuck  # type: ignore[method-assign]
+    Consumer.done = told  # type: ignore[method-assign]
+
+
+def __getattr__(name: str) -> Any:
+    """Give Faust its app."""
+    if name != "app":
+        raise AttributeError(name)
+    from streams.app import create_app
+    from streams.settings import Settings
+
+    settings = Settings.from_env()
+    slow_down(settings.data_dir)
+    return create_app(settings)

@@ -1,0 +1,310 @@
+"""What plain Faust loses, one test for each case: ours does not.
+
+An app of its own on Apache Kafka, in this process or in a child that is killed with -9; the cases
+are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from dev.logs import end_offsets, read_topic
+from dev.ports import free_port
+from streams.partitions import partition_of
+from streams.topics import VALUE_LIMIT
+from tests.conftest import eventually
+from tests.integration.cinema import OUTCOMES, Gauges
+
+pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
+
+PARTITIONS = 4
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """A streams worker of its own, started again whenever it is wanted."""
+
+    def __init__(self, broker: str, redis: str, data: Path, app: str = "streams.app") -> None:
+        self.app = app
+        self.broker = broker
+        self.port = free_port()
+        self.log = data / "worker.log"
+        clean = {name: one for name, one in os.environ.items() if not name.startswith("CINEMA_")}
+        self._environ = {
+            **clean,
+            "CINEMA_BROKER": f"kafka://{broker}",
+            "CINEMA_REDIS": redis,
+            "CINEMA_STREAMS_PORT": str(self.port),
+            "CINEMA_DATA_DIR": str(data),
+            "CINEMA_PARTITIONS": str(PARTITIONS),
+            "CINEMA_CLOCK": "topic",
+            "CINEMA_JWT_SECRET": "j" * 32,
+            "CINEMA_LINK_SECRET": "l" * 32,
+            "CINEMA_API_KEYS": "k" * 32,
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; it need not be ready."""
+        with self.log.open("ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "faust", "-A", self.app, "worker", "-l", "warn"),
+                env=self._environ,
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+            )
+
+    async def kill(self) -> None:
+        """Kill it with -9."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def gauges(self) -> Gauges:
+        """Return its numbers, none while it does not answer."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+                session.get(f"http://127.0.0.1:{self.port}/metrics") as response,
+            ):
+                return Gauges(await response.text())
+        except (aiohttp.ClientError, TimeoutError):
+            return Gauges()
+
+    async def ready(self) -> bool:
+        """Tell whether it is ready."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+                session.get(f"http://127.0.0.1:{self.port}/health/ready") as response,
+            ):
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def at_rest(self, *topics: str) -> Gauges:
+        """Wait until all records of the topics are processed; return the numbers then."""
+        found = Gauges()
+
+        async def rests() -> bool:
+            nonlocal found
+            ends = await end_offsets(self.broker, *topics)
+            found = await self.gauges()
+            wanted: Counter[str] = Counter()
+            for tp, end in ends.items():
+                wanted[tp.topic] += end
+            return (
+                all(found.total("cinema_position", topic=one) >= wanted[one] for one in topics)
+                and bool(found.values("cinema_position", "topic"))
+                and found.total("cinema_busy") == 0
+                and found.total("cinema_walks_open") == 0
+            )
+
+        await eventually(rests, 90, 0.2)
+        return found
+
+
+@pytest.fixture(scope="module")
+def flush_redis(redis_url: str) -> str:
+    """Give a database of the shared Redis that no other test uses."""
+    return f"{redis_url.rpartition('/')[0]}/7"
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[AIOKafkaProducer]:
+    """Run a worker, and give a producer beside it."""
+    await worker.start()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=worker.broker, acks="all", max_request_size=4 << 20
+    )
+    try:
+        await eventually(worker.ready, 60, 0.2)
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+    finally:
+        await worker.kill()
+
+
+@pytest.fixture
+def worker(kafka_broker: str, flush_redis: str, tmp_path: Path) -> Worker:
+    """Give a worker that has not been started."""
+    return Worker(kafka_broker, flush_redis, tmp_path)
+
+
+async def send(producer: AIOKafkaProducer, topic: str, key: str, value: Any) -> None:
+    data = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    await producer.send_and_wait(topic, data, key.encode(), partition=partition_of(key, PARTITIONS))
+
+
+def person() -> str:
+    return f"person-{uuid4().hex[:8]}"
+
+
+async def jobs_of(broker: str, topic: str = "outbox_urgent") -> Counter[tuple[str, str]]:
+    """Return how often each job id lies on a topic, by person and id."""
+    values = [
+        msgspec.json.decode(record.value or b"{}") for record in await read_topic(broker, topic)
+    ]
+    return Counter((one["user_id"], one["job_id"]) for one in values if "job_id" in one)
+
+
+async def test_an_agent_that_raises_loses_no_event(worker: Worker) -> None:
+    good, bad = [person() for _ in range(8)], [person() for _ in range(4)]
+    # The schema takes it; the decision raises.
+    async with running(worker) as producer:
+        start = await end_offsets(worker.broker, "dead_letters")
+        for number, user in enumerate(good):
+            await send(producer, "activity", user, {"user_id": user, "body": "good"})
+            if number % 2:
+                watch = {"user_id": bad[number // 2], "film_id": "f", "seconds": 1}
+                late = {**watch, "at": "2199-01-01T00:00:00Z"}
+                await send(producer, "watch_history", bad[number // 2], late)
+        await worker.at_rest("activity", "watch_history")
+        letters = await read_topic(worker.broker, "dead_letters", start)
+        jobs = await jobs_of(worker.broker)
+    assert len(letters) == 4
+    assert {user for user, _ in jobs} >= set(good)
+
+
+async def test_undecodable_json_is_kept_and_its_neighbours_go_on(worker: Worker) -> None:
+    good = [person() for _ in range(8)]
+    async with running(worker) as producer:
+        start = await end_offsets(worker.broker, "dead_letters")
+        for user in good:
+            await send(producer, "activity", user, {"user_id": user, "body": "good"})
+            await send(producer, "activity", user, b'{"user_id": broken')
+        await worker.at_rest("activity")
+        letters = await read_topic(worker.broker, "dead_letters", start)
+        jobs = await jobs_of(worker.broker)
+    assert len(letters) == 8
+    assert {user for user, _ in jobs} >= set(good)
+
+
+async def test_a_record_that_a_topic_would_refuse_is_a_dead_letter_before_it_is_sent(
+    worker: Worker,
+) -> None:
+    user, other = person(), person()
+    async with running(worker) as producer:
+        start = await end_offsets(worker.broker, "dead_letters")
+        for number in range(10):
+            film = {"film_id": f"huge-{number}", "title": "T" * (VALUE_LIMIT // 2), "rating": 100}
+            await send(producer, "films", f"huge-{number}", film)
+        profile = {"user_id": user, "email": f"{user}@example.com"}
+        await send(producer, "users", user, profile)
+        await worker.at_rest("films", "users")
+
+        async def films_known() -> bool:
+            return (await worker.gauges()).total("cinema_films") >= 10
+
+        await eventually(films_known, 20)
+        reminder = {"event": "send_reminder", "users": [user]}
+        await send(producer, "weekly_reminder", user, reminder)
+        await send(producer, "activity", other, {"user_id": other, "body": "after it"})
+        await worker.at_rest("weekly_reminder", "activity")
+        letters = await read_topic(worker.broker, "dead_letters", start)
+        jobs = await jobs_of(worker.broker)
+        for number in range(10):
+            await producer.send_and_wait(
+                "films",
+                None,
+                f"huge-{number}".encode(),
+                partition=partition_of(f"huge-{number}", PARTITIONS),
+            )
+    assert ["TooLarge" in msgspec.json.decode(one.value or b"")["error"] for one in letters] == [
+        True
+    ]
+    assert other in {one for one, _ in jobs}
+
+
+async def killed_again_and_again(
+    worker: Worker,
+    producer: AIOKafkaProducer,
+    kills: int,
+    wait: Callable[[], float],
+    rate: float,
+) -> tuple[list[str], int]:
+    """Send while the worker is killed; return whom something was sent for, and the records."""
+    users: list[str] = []
+    done = asyncio.Event()
+
+    async def load() -> None:
+        while not done.is_set():
+            user = person()
+            users.append(user)
+            greeting = {"event": "send_greeting", "user_id": user, "email": f"{user}@example.com"}
+            await send(producer, "registration", user, greeting | {"username": "K"})
+            for seconds in (1, 2):
+                watch = {"user_id": user, "film_id": f"f{seconds}", "seconds": seconds}
+                await send(producer, "watch_history", user, {**watch, "at": "2026-11-10T12:00:00Z"})
+            await asyncio.sleep(rate)
+
+    loading = asyncio.create_task(load())
+    for _ in range(kills):
+        await eventually(worker.ready, 60, 0.1)
+        await asyncio.sleep(wait())
+        await worker.kill()
+        await worker.start()
+    await eventually(worker.ready, 60, 0.1)
+    done.set()
+    await loading
+    return users, len(users) * 3
+
+
+@pytest.mark.parametrize("kills", [5])
+async def test_a_kill_loop_loses_and_repeats_nothing(worker: Worker, kills: int) -> None:
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    topics = ("registration", "watch_history")
+    async with running(worker) as producer:
+        before = await worker.at_rest(*topics)
+        users, sent = await killed_again_and_again(
+            worker, producer, kills, lambda: dice.uniform(0.2, 2.0), 0.002
+        )
+        after = await worker.at_rest(*topics)
+        jobs = await jobs_of(worker.broker)
+        counted = {
+            topic: sum(
+                after.total("cinema_records", topic=topic, outcome=one)
+                - before.total("cinema_records", topic=topic, outcome=one)
+                for one in OUTCOMES
+            )
+            for topic in topics
+        }
+        headers = {"Authorization": "Bearer " + "k" * 32}
+        url = f"http://127.0.0.1:{worker.port}"
+        wrong = []
+        async with aiohttp.ClientSession(headers=headers) as session:
+            for user in users:
+                page = f"{url}/users/{user}/statistics?month=2026-11"
+                async with session.get(page) as response:
+                    month = await response.json()
+                if (month["films"], month["seconds"]) != (2, 3):
+                    wrong.append((user, month))
+    mine = {(user, job): number for (user, job), number in jobs.items() if user in set(users)}
+    greeted = Counter(user for user, _ in mine)
+    again = sum(number - 1 for number in mine.values())
+    print(f"\n{sent} records, {kills} kills: {again} jobs written again under the same id")
+    assert sum(counted.values()) == sent
+    assert set(greeted) == set(users), f"{len(set(users) - set(greeted))} were never greeted"
+    assert set(greeted.values()) == {1}
+    assert wrong == []
