@@ -147,9 +147,12 @@ def catch_up(
         due = here.instant
         there = last_before(campaign, zone(old), arrival.now)
         if there is not None and here.local <= there.local:
-            if here.local < there.local or there.instant < before.known_since:
+            if here.local < there.local:
                 continue
             due = there.instant
+        if due < before.known_since:
+            # Nobody was there to be told; a first zone that comes after a registration is no move.
+            continue
         row = tables.schedules.get(name)
         if row is not None and due <= row.since:
             continue

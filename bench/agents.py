@@ -74,16 +74,17 @@ class Stopwatch:
         self._watch()
 
     def _watch(self) -> None:
-        fetch = driver.AIOKafkaConsumerThread._fetch_records
+        thread: Any = driver.AIOKafkaConsumerThread
+        fetch = thread._fetch_records
 
-        async def watched(thread: Any, *args: Any, **options: Any) -> Any:
+        async def watched(consumer: Any, *args: Any, **options: Any) -> Any:
             if not self._running:
                 self._started, self._used = time.monotonic(), time.process_time()
-            fetched = await fetch(thread, *args, **options)
+            fetched = await fetch(consumer, *args, **options)
             self._running = self._running or bool(fetched)
             return fetched
 
-        driver.AIOKafkaConsumerThread._fetch_records = watched
+        thread._fetch_records = watched
 
     def add(self, number: int) -> None:
         """Count records that have been processed."""
@@ -96,7 +97,8 @@ class Stopwatch:
 
     async def _end(self, found: dict[str, float]) -> None:
         deadline = time.monotonic() + COMMIT_LIMIT
-        while self._committed() < self._count and time.monotonic() < deadline:
+        # Faust tells nobody that it has committed.
+        while self._committed() < self._count and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         line = msgspec.json.encode(found | {"committed": self._committed()})
         os.write(sys.stdout.fileno(), line + b"\n")
@@ -104,7 +106,8 @@ class Stopwatch:
         os._exit(0)
 
     def _committed(self) -> int:
-        offsets = self._app.consumer._committed_offset
+        consumer: Any = self._app.consumer
+        offsets = consumer._committed_offset
         return sum(offset or 0 for tp, offset in offsets.items() if "changelog" not in tp.topic)
 
 

@@ -89,10 +89,12 @@ def _figures(kind: str, taken: dict[str, list[dict[str, float]]]) -> list[Figure
     for name in LOOPS:
         for what, unit, values in (("CPU an event", "us", micros), ("events", "1/s", rates)):
             label = f"{name}, {what}, 8 partitions on {kind}"
-            for limit in LIMITS.get(name, ()):
-                found.append(of_rounds(label, unit, values[name], values[limit], limit))
             if name not in LIMITS:
                 found.append(of_rounds(label, unit, values[name]))
+            found += [
+                of_rounds(label, unit, values[name], values[limit], limit)
+                for limit in LIMITS.get(name, ())
+            ]
     return found
 
 

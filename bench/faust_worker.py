@@ -60,8 +60,12 @@ def app(options: Options) -> faust.App:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw"}
-    raw["value_serializer"] = "raw"
+    raw: dict[str, Any] = {
+        "key_type": bytes,
+        "value_type": bytes,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+    }
     source = built.topic(topics.ACTIVITY.name, partitions=cinema.partitions, **raw)
     stopwatch = Stopwatch(built, options.count)
     decode = DECODERS[topics.ACTIVITY.name]

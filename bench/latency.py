@@ -87,7 +87,8 @@ async def _registration(
 ) -> float:
     user, email = f"user-{number}", f"user-{number}@example.com"
     event = {"event": "send_greeting", "user_id": user, "email": email, "username": "Ann"}
-    arrived = mailbox.waiting[email] = asyncio.get_running_loop().create_future()
+    arrived: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    mailbox.waiting[email] = arrived
     started = time.perf_counter()
     await producer.send_and_wait(
         topics.REGISTRATION.name,

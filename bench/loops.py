@@ -84,7 +84,8 @@ class Loop:
         return {"events": done, "seconds": seconds, "cpu": used}
 
     async def _assigned(self) -> None:
-        while not self._consumer.assignment():
+        # aiokafka announces no first assignment.
+        while not self._consumer.assignment():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def _consume(self) -> int:

@@ -50,19 +50,19 @@ async def _measure() -> list[Figure]:
     kind = (await servers.brokers("mails"))[0]
     rates, micros, limits = [], [], []
     source = program("smtp-source")
-    async with sink() as (name, address):
-        async with servers.stack(
-            kind, streams=0, smtp=f"smtp://{address}?starttls=never"
-        ) as stack:
-            # Templates' first use, connections, and whatever else happens once.
-            await _round(stack, "warm", MAILS // 5)
-            mail = _mail(stack.settings)
-            for number in range(ROUNDS):
-                if source is not None and name == "smtp-sink":
-                    limits.append(await blast(source, address, mail, BLASTED))
-                rate, used = await _round(stack, str(number), MAILS)
-                rates.append(rate)
-                micros.append(1e6 * used)
+    async with (
+        sink() as (name, address),
+        servers.stack(kind, streams=0, smtp=f"smtp://{address}?starttls=never") as stack,
+    ):
+        # Templates' first use, connections, and whatever else happens once.
+        await _round(stack, "warm", MAILS // 5)
+        mail = _mail(stack.settings)
+        for number in range(ROUNDS):
+            if source is not None and name == "smtp-sink":
+                limits.append(await blast(source, address, mail, BLASTED))
+            rate, used = await _round(stack, str(number), MAILS)
+            rates.append(rate)
+            micros.append(1e6 * used)
     label = f"sender on {kind}, mails of {len(mail) / 1000:.0f} kB into {name}"
     if not limits:
         return [of_rounds(label, "1/s", rates), of_rounds(f"{label}, CPU a mail", "us", micros)]

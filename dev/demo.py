@@ -118,8 +118,8 @@ async def _check(
     console: Console, play: Play, story: Story, session: aiohttp.ClientSession, stack: Stack
 ) -> list[Check]:
     """Hold all that came against the book, and print the tables."""
-    await play.settle()
-    found = await play.numbers()
+    await play.rest.settle()
+    found = await play.rest.numbers()
     await play.postbox.fetch()
     book, seen = Book(story), play.seen
     asked, wrong_months = await audit.months(book, session, stack.addresses)

@@ -34,6 +34,11 @@ class Gauges:
         """Return the sum of a gauge over the samples that carry those labels."""
         return sum(value for found, value in self._samples[name] if labels.items() <= found.items())
 
+    def shared(self, name: str, **labels: str) -> float:
+        """Return a gauge that every worker reads from the same store."""
+        found = [value for its, value in self._samples[name] if labels.items() <= its.items()]
+        return max(found, default=0.0)
+
 
 async def read(session: aiohttp.ClientSession, workers: Sequence[str], *names: str) -> Gauges:
     """Read the numbers of workers at once; of `names` alone if there are any."""

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from time import monotonic
 from typing import Final
 
 import aiohttp
 
-from dev.cinema import gauges
 from dev.cinema.almanac import PUNCTUAL, TICK
 from dev.cinema.feed import Feed
-from dev.cinema.gauges import Gauges
+from dev.cinema.rest import Rest
 from dev.cinema.script import Step, Story
 from dev.cinema.seen import Seen
 from dev.cinema.tail import Tail
 from dev.cinema.timetable import Timetable
 from dev.cinema.visits import Postbox
-from dev.errors import NotReady
 from dev.stack import Addresses
-from streams.progress import BUSY, POSITION
 from streams.topics import FILMS, TOPICS
 
-# The pause before a look: each takes about a millisecond of a worker's time, and nothing is done
-# sooner, as the embedded broker lets a fetch wait for 20 ms.
-POLL: Final = 0.015
 # Records whose outcome does not depend on the time.
 TIMELESS: Final = frozenset({"watch_history", "bookmarks", "activity", "letters"})
-# A step takes a fraction of a second; a worker that was killed is back in ten.
-SETTLE_LIMIT: Final = 60.0
-
-
-#: App and topic, and the sum of the next offsets to process.
-Positions = dict[tuple[int, str], float]
 
 
 class Play:
@@ -52,8 +37,7 @@ class Play:
         self.tail = Tail(addresses.broker, TOPICS, self.seen.hear)
         assert addresses.mailbox is not None
         self.postbox = Postbox(session, addresses.mailbox)
-        self._session = session
-        self._apps = (addresses.streams, addresses.sender)
+        self.rest = Rest(addresses, session, self.tail, self.feed.sent)
         self._films: set[str | None] = set()
         self._moments = _moments(story)
 
@@ -65,7 +49,7 @@ class Play:
             await self.feed.start()
             try:
                 await self.feed.tick([self.story.span.begin])
-                await self.settle()
+                await self.rest.settle()
                 yield
             finally:
                 await self.feed.stop()
@@ -80,12 +64,12 @@ class Play:
         new = {record.key for record in step.records if record.topic == FILMS.name}
         self._films |= new
         if new or not self._in_any_order(step):
-            await self.settle()
+            await self.rest.settle()
         if new:
-            await self._catalogued()
+            await self.rest.know_films(len(self._films))
         for ticks in self._stretches(step.number):
             await self.feed.tick(ticks)
-            await self.settle()
+            await self.rest.settle()
 
     def _in_any_order(self, step: Step) -> bool:
         """Tell whether it makes no difference when in the step its records are processed."""
@@ -110,64 +94,6 @@ class Play:
                 ticks, due = [], None
         if ticks:
             yield ticks
-
-    async def settle(self) -> None:
-        """Wait until the workers have processed all there is.
-
-        Nothing is left when no worker was at work, and none had moved, between two looks, and all
-        of them stand where the topics, read between the two, end.
-        """
-        deadline = monotonic() + SETTLE_LIMIT
-        before: Positions | None = None
-        while True:
-            now = await self._resting()
-            if now is not None and now == before and self._reached(now):
-                return
-            if now is None or not self._reached(now):
-                before = None
-                if monotonic() > deadline:
-                    raise NotReady(
-                        f"the workers have not come to rest in {SETTLE_LIMIT:.0f} s: see their logs"
-                    )
-                await asyncio.sleep(POLL)
-                continue
-            before = now
-            await self.tail.read()
-
-    async def _resting(self) -> Positions | None:
-        """Return where each app stands in each topic; None if any worker is at work."""
-        positions: Positions = {}
-        for number, workers in enumerate(self._apps):
-            try:
-                found = await gauges.read(self._session, workers, POSITION, BUSY)
-            except aiohttp.ClientError:
-                # A worker that is being started again.
-                return None
-            if found.total(BUSY) or not found.of(POSITION):
-                return None
-            for labels, value in found.of(POSITION):
-                place = number, labels["topic"]
-                positions[place] = positions.get(place, 0) + value
-        return positions
-
-    def _reached(self, positions: Positions) -> bool:
-        """Tell whether all stand where the topics end, as far as the demo knows."""
-        ends: Counter[str] = Counter(self.feed.sent)
-        for topic in TOPICS:
-            ends[topic] = max(ends[topic], self.tail.ends_of[topic])
-        return all(value >= ends[topic] for (_, topic), value in positions.items())
-
-    async def _catalogued(self) -> None:
-        """Wait until every streams worker knows the films that are out: each reads them apart."""
-        while True:
-            found = await self.numbers()
-            if all(value >= len(self._films) for _, value in found.of("cinema_films")):
-                return
-            await asyncio.sleep(POLL)
-
-    async def numbers(self) -> Gauges:
-        """Return all numbers of all workers."""
-        return await gauges.read(self._session, [url for app in self._apps for url in app])
 
 
 def _moments(story: Story) -> set[datetime]:

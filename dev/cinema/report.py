@@ -70,7 +70,7 @@ def notifications(found: Gauges, seen: Seen) -> list[Sum]:
     sums = []
     for kind in KINDS:
         parts = tuple(
-            int(found.total("cinema_deliveries", kind=kind, status=one)) for one in STATUSES
+            int(found.shared("cinema_deliveries", kind=kind, status=one)) for one in STATUSES
         )
         total = int(found.total("cinema_job_ids", kind=kind))
         sums.append(Sum(kind, total, (*parts, queued[kind]), said[kind]))

@@ -49,16 +49,19 @@ class Saying:
                 self._held.append(held)
             elif opening > held.opening:
                 self._held.append(replace(held, opening=opening))
-            elif not self.now.refuses(held.kind, opening) and opening < held.expires:
+            elif self._wants(held.kind, opening) and opening < held.expires:
                 due = self._enter(held.kind, held.occasion, EMAIL, self._latest(opening))
                 self._just_released.append(due)
 
     def doubt(self) -> None:
         """Where a person refuses now what was let go in the last step, either order is right."""
         for due in self._just_released:
-            if self.now.refuses(due.kind, self.span.start(self.step)):
+            if not self._wants(due.kind, self.span.start(self.step)):
                 self.dues[self.dues.index(due)] = replace(due, sure=False)
         self._just_released.clear()
+
+    def _wants(self, kind: str, when: datetime) -> bool:
+        return not self.now.refuses(kind, when) and EMAIL in self.now.over(kind)
 
     def _latest(self, opening: datetime) -> int:
         """Return the last step for what is let go at that time: by a later tick if it is missed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -14,6 +15,9 @@ from dev.cinema.seen import Job
 
 CONFIRM_LINK: Final = re.compile(r"https?://\S+/confirm/[\w-]+")
 UNSUBSCRIBE_LINK: Final = re.compile(r"<(https?://[^>]+/unsubscribe/[^>]+)>")
+# Longer than a worker takes to be back.
+TRIES: Final = 30
+PAUSE: Final = 1.0
 # More than come between two visits, mostly.
 NEW: Final = 100
 # RFC 8058, section 3.1: what a mail provider posts when someone clicks "unsubscribe".
@@ -69,8 +73,14 @@ class Postbox:
             url = link and link[1]
         if not url:
             return "there is no link in the mail"
-        async with self._session.post(url, data=form, allow_redirects=False) as response:
-            return None if response.status < 400 else f"{response.status} for the link"
+        for _ in range(TRIES):
+            # A worker that is being started again: one comes back to the page.
+            with suppress(aiohttp.ClientError):
+                async with self._session.post(url, data=form, allow_redirects=False) as response:
+                    if response.status < 500:
+                        return None if response.status < 400 else f"{response.status} for the link"
+            await asyncio.sleep(PAUSE)
+        return "the page does not answer"
 
     async def _get(self, path: str, **query: int) -> Any:
         url = f"{self._url}/api/v1/{path}"

@@ -225,6 +225,16 @@ def test_who_was_not_there_when_it_was_said_is_not_told_by_moving(cinema: Desk) 
     assert cinema.send("preferences", user_id="eve", timezone="Asia/Tokyo") == []
 
 
+def test_a_zone_that_comes_after_the_registration_brings_nothing_from_before_it(
+    cinema: Desk,
+) -> None:
+    cinema.send("campaigns", **DAILY)
+    cinema.now = NOON + timedelta(days=1)
+    cinema.send("registration", event="send_greeting", email="e@f.g", username="Eve", user_id="eve")
+    # 18:00 was three hours ago in Tokyo, and is to come in the default zone.
+    assert cinema.send("users", user_id="eve", email="e@f.g", timezone="Asia/Tokyo") == []
+
+
 def test_a_campaign_that_came_after_the_new_zones_hour_is_not_caught_up(cinema: Desk) -> None:
     cinema.now = NOON
     cinema.send("campaigns", **DAILY)  # 21:00 in Tokyo

@@ -213,3 +213,11 @@ def test_in_the_whole_story_every_due_of_a_sure_outcome_lies_within_it() -> None
     assert len(found.dues) - len(sure) < 20
     assert len({(one.user_id, one.kind) for one in sure if one.kind == "welcome"}) == 300
     assert len(sure) > 5000
+
+
+def test_whoever_wants_no_mails_any_more_while_one_waits_does_not_get_it() -> None:
+    added = Bookmarked(step=2, user_id="ann", series_id="les-vampires", added=True)
+    released = Released(step=4, series_id="les-vampires", episode=3)
+    chose = Chose(step=5, user_id="ann", preferences={"channels": {"episode": ["websocket"]}})
+    found = book(added, released, chose)
+    assert [one.channel for one in due(found, "episode")] == ["websocket"]

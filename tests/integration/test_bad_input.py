@@ -255,6 +255,7 @@ async def test_a_job_too_large_for_its_topic_is_a_dead_letter_or_a_skip_with_the
     assert cinema.deliveries(walked) == [("skipped", "error: TooLarge")]
     for film in films:
         await cinema.send("films", None, film)
+    await cinema.film()
     await cinema.settle()
     await cinema.send("weekly_reminder", trigger)
     await cinema.settle()

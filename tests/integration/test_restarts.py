@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from streams.app import create_app
 from streams.settings import Settings
 from tests.conftest import Up, eventually
-from tests.integration.cinema import Cinema
+from tests.integration.cinema import Cinema, Gauges
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -182,3 +182,44 @@ async def test_what_is_read_again_changes_nothing_and_says_nothing(
     assert len(await cinema.message_ids()) == mails
     assert [(await cinema.frames(user, 0))[0]["unread"] for user in before.people] == unread
     assert cinema.log.counts["inbox"] >= entries
+
+
+async def test_a_mail_server_that_was_away_gets_each_mail_once_when_it_is_back(
+    cinema: Cinema,
+) -> None:
+    to = [f"{cinema.name()}@example.com" for _ in range(5)]
+    with frozen(cinema.up):
+        # The mailbox is in memory: it comes back empty.
+        os.kill(cinema.up.pids["mailbox"], signal.SIGKILL)
+        await cinema.send("letters", {"subject": "Wait", "text": "for it", "to": to})
+
+        async def paused() -> bool:
+            async with cinema.http.get(f"{cinema.sender}/metrics") as page:
+                return Gauges(await page.text()).total("cinema_lane_paused", lane="urgent") == 1
+
+        await eventually(paused, 20)
+    await cinema.settle()
+    for address in to:
+        assert len(await cinema.mails(address)) == 1
+
+
+async def test_without_redis_the_sender_waits_says_so_and_goes_on(cinema: Cinema) -> None:
+    user, address = cinema.name(), f"{cinema.name()}@example.com"
+    redis = cinema.up.pids["redis"]
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        await cinema.send("letters", {"subject": "Redis", "text": "is away", "to": address})
+        await cinema.send("activity", {"user_id": user, "body": "Redis is away"}, user)
+
+        async def says_so() -> bool:
+            async with cinema.http.get(f"{cinema.sender}/health/ready") as page:
+                return page.status == 503 and "redis" in (await page.text()).lower()
+
+        await eventually(says_so, 20)
+        assert await cinema.mails(address) == []
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    await eventually(lambda: ready(cinema, cinema.sender), 20)
+    await cinema.settle()
+    assert len(await cinema.mails(address)) == 1
+    assert [status for status, _ in cinema.deliveries(user)] == ["sent"]

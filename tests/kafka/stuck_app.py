@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from streams.app import StreamsApp, create_app
 from streams.outgoing import Outgoing
+from streams.settings import Settings
 from streams.transport import Batch, Consumer
 
 STUCK: Final = 0
@@ -43,9 +46,11 @@ def __getattr__(name: str) -> Any:
     """Give Faust its app."""
     if name != "app":
         raise AttributeError(name)
-    from streams.app import create_app
-    from streams.settings import Settings
+    return app_of(Settings.from_env())
 
-    settings = Settings.from_env()
+
+@cache
+def app_of(settings: Settings) -> StreamsApp:
+    """Make the app once: Faust asks for it twice."""
     slow_down(settings.data_dir)
     return create_app(settings)

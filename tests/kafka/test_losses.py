@@ -98,6 +98,17 @@ class Worker:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
+    async def month(self, user_id: str) -> Any:
+        """Return someone's November."""
+        page = f"http://127.0.0.1:{self.port}/users/{user_id}/statistics?month=2026-11"
+        headers = {"Authorization": "Bearer " + "k" * 32}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(page) as response,
+        ):
+            assert response.status == 200, await response.text()
+            return await response.json()
+
     async def at_rest(self, *topics: str) -> Gauges:
         """Wait until all records of the topics are processed; return the numbers then."""
         found = Gauges()
@@ -290,16 +301,8 @@ async def test_a_kill_loop_loses_and_repeats_nothing(worker: Worker, kills: int)
             )
             for topic in topics
         }
-        headers = {"Authorization": "Bearer " + "k" * 32}
-        url = f"http://127.0.0.1:{worker.port}"
-        wrong = []
-        async with aiohttp.ClientSession(headers=headers) as session:
-            for user in users:
-                page = f"{url}/users/{user}/statistics?month=2026-11"
-                async with session.get(page) as response:
-                    month = await response.json()
-                if (month["films"], month["seconds"]) != (2, 3):
-                    wrong.append((user, month))
+        months = {user: await worker.month(user) for user in users}
+        wrong = [one for one in months.values() if (one["films"], one["seconds"]) != (2, 3)]
     mine = {(user, job): number for (user, job), number in jobs.items() if user in set(users)}
     greeted = Counter(user for user, _ in mine)
     again = sum(number - 1 for number in mine.values())
@@ -308,3 +311,25 @@ async def test_a_kill_loop_loses_and_repeats_nothing(worker: Worker, kills: int)
     assert set(greeted) == set(users), f"{len(set(users) - set(greeted))} were never greeted"
     assert set(greeted.values()) == {1}
     assert wrong == []
+
+
+async def test_a_kill_while_kafka_is_slower_than_the_commits_loses_no_table_update(
+    kafka_broker: str, flush_redis: str, tmp_path: Path
+) -> None:
+    # Partition 0 of this app waits two seconds before each of its changelog's record batches.
+    worker = Worker(kafka_broker, flush_redis, tmp_path, app="tests.kafka.stuck_app")
+    (tmp_path / "stuck").touch()
+    people = [one for one in (person() for _ in range(400)) if partition_of(one, PARTITIONS) == 0]
+    async with running(worker) as producer:
+        for user in people:
+            watch = {"user_id": user, "film_id": "f", "seconds": 5}
+            await send(producer, "watch_history", user, watch | {"at": "2026-11-10T12:00:00Z"})
+            await asyncio.sleep(0.06)
+        await worker.kill()
+        (tmp_path / "stuck").unlink()
+        await worker.start()
+        await worker.at_rest("watch_history")
+        wrong = [one for one in people if (await worker.month(one))["seconds"] != 5]
+    done = [line.split() for line in (tmp_path / "done").read_text().splitlines()]
+    assert len(people) > 50 and done
+    assert wrong == [], f"{len(wrong)} of {len(people)} updates lost"
