@@ -7,7 +7,6 @@ were theirs, so a move to another zone neither repeats nor drops one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -164,7 +163,7 @@ def catch_up(
 def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
     """Return the arrival of a campaign's occurrence, whatever brought it."""
     cause = firing_cause(campaign_id, occurrence, arrival.partition)
-    return replace(arrival, cause=cause, identity=f"{campaign_id}@{occurrence}")
+    return msgspec.structs.replace(arrival, cause=cause, identity=f"{campaign_id}@{occurrence}")
 
 
 def firing_cause(campaign_id: str, occurrence: str, partition: int) -> Cause:

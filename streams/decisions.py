@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 Decision = Job | Delivery | Erase
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """How and when a record came.
 
     `at` is the record's own time, `now` the partition's: its last tick, or the record's time before

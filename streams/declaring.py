@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from streams.errors import SettingsError
 from streams.settings import Settings
@@ -36,8 +42,7 @@ async def declare(
     """
     admin = await _connected(settings)
     try:
-        for topic in topics:
-            await _create(admin, topic, settings)
+        await _create(admin, topics, settings)
         await _compare(admin, topics, settings)
         await _coordinated(admin, group)
     finally:
@@ -58,14 +63,15 @@ async def _connected(settings: Settings) -> AIOKafkaAdminClient:
             wait = min(wait * 2, LONGEST_WAIT)
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) -> None:
-    new = NewTopic(
-        topic.name, settings.partitions, settings.replication, topic_configs=topic.config
+async def _create(admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings) -> None:
+    """Create the topics that are missing, all in one request: one by one took four seconds."""
+    partitions, copies = settings.partitions, settings.replication
+    answer = await admin.create_topics(
+        [NewTopic(one.name, partitions, copies, topic_configs=one.config) for one in topics]
     )
-    answer = await admin.create_topics([new])
-    for _, code, *_ in answer.topic_errors:
+    for name, code, *_ in answer.topic_errors:
         if code and code != TopicAlreadyExistsError.errno:
-            raise for_code(code)(f"topic {topic.name} could not be created")
+            raise for_code(code)(f"topic {name} could not be created")
 
 
 async def _compare(admin: AIOKafkaAdminClient, topics: Iterable[Topic], settings: Settings) -> None:

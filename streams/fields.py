@@ -182,7 +182,7 @@ def _is_cron(value: str) -> bool:
 
 def locale(value: str | None, default: str, known: tuple[str, ...] = LOCALES) -> str:
     """Return a locale there are templates for: `ru_RU` is ru, an unknown one the default."""
-    language = re.split("[-_]", value or "", maxsplit=1)[0].lower()
+    language = (value or "").replace("_", "-").partition("-")[0].lower()
     return language if language in known else default
 
 

@@ -54,20 +54,24 @@ class Tables:
             )
         }
         self._stale = False
+        #: Bytes of JSON that the batch's changes will take in the changelog.
+        self.size = 0
 
     def keep(self) -> None:
         """Keep what a decision has changed.
 
         Raises TooLarge, and keeps nothing, where a batch's changes would not fit the changelog.
         """
-        size = self.size + sum(view.weigh() for view in self._views.values())
+        changed = [view for view in self._views.values() if view.changing]
+        size = self.size + sum(view.weigh() for view in changed)
         if size > CHANGES_LIMIT:
             raise TooLarge(
                 f"the changes to the tables take {size} bytes, over the limit of {CHANGES_LIMIT}: "
                 "send less at once"
             )
-        for view in self._views.values():
+        for view in changed:
             view.keep()
+        self.size = size
 
     def undo(self) -> None:
         """Take back what a decision that raised has changed."""
@@ -84,11 +88,7 @@ class Tables:
         """Make the batch's changes the tables', now that Kafka has them."""
         for view in self._views.values():
             view.merge()
-
-    @property
-    def size(self) -> int:
-        """Bytes of JSON that the batch's changes will take in the changelog."""
-        return sum(view.size for view in self._views.values())
+        self.size = 0
 
     def changed_beside(self, name: str) -> bool:
         """Tell whether the batch has changed any table but that one."""

@@ -64,6 +64,11 @@ class View(Generic[R]):
 
     # -- what the boundary uses
 
+    @property
+    def changing(self) -> bool:
+        """Tell whether the decision in hand has changed this table."""
+        return bool(self._undo)
+
     def weigh(self) -> int:
         """Return how many bytes the decision in hand adds to the batch's changes as written."""
         size = 0

@@ -74,6 +74,8 @@ def spans(history: Sequence[Entry], default: str) -> Iterator[tuple[float, str]]
 
 def zone_at(history: Sequence[Entry], at: float, default: str) -> str:
     """Return the zone the person was in at that time."""
+    if not history:
+        return default
     if len(history) == 1:
         return history[0][2] or default
     found = list(spans(history, default))
