@@ -52,7 +52,8 @@ async def running(service: Service) -> AsyncIterator[Service]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Give the URL of a Redis; a test that needs it empty empties it."""
-    async with running(services.redis(tmp_path_factory.mktemp("redis"), broker="embedded")) as service:
+    folder = tmp_path_factory.mktemp("redis")
+    async with running(services.redis(folder, broker="embedded")) as service:
         yield f"redis://{service.address}/0"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 
 from dev.cinema.book import Book
-from dev.cinema.dues import EMAIL, WEBSOCKET, Due
+from dev.cinema.dues import EMAIL, EPISODE, MONTHLY, WEBSOCKET, WEEKLY, Due
 from dev.cinema.gauges import Gauges
 from dev.cinema.seen import Seen
 from dev.cinema.visits import Postbox, job_of
@@ -18,6 +19,9 @@ from dev.stack import Addresses
 
 # Enough requests at once to keep one worker busy.
 AT_ONCE: Final = 16
+# Kinds whose subjects hold no names, and so show the language they are in.
+TRANSLATED: Final = frozenset({WEEKLY, MONTHLY, EPISODE})
+CYRILLIC: Final = re.compile("[а-яё]", re.IGNORECASE)
 
 #: Whose, of what kind, on what occasion.
 What = tuple[str, str, str]
@@ -36,12 +40,17 @@ def mails(book: Book, seen: Seen, postbox: Postbox) -> Iterator[str]:
             continue
         if copies[job_id] > 1:
             yield f"{job.user_id}: {job.kind} {job.occasion!r} came {copies.pop(job_id)} times"
-        if to.lower() != job.to.lower():
+        if to.lower() != book.addresses.get(job.user_id, "").lower():
             yield f"{job.user_id}: {job.kind} {job.occasion!r} went to {to}"
         status = seen.statuses.get(job_id)
         if status is None or status.status != "sent":
             yield f"{job.user_id}: {job.kind} {job.occasion!r} came, and is not said to be sent"
             continue
+        known = status.step >= book.joined.get(job.user_id, status.step + 1)
+        if known and job.kind in TRANSLATED:
+            found = "ru" if CYRILLIC.search(mail["Subject"]) else "en"
+            if found != book.story.people[job.user_id].locale:
+                yield f"{job.user_id}: {job.kind} {job.occasion!r} is in {found}"
         came[job.user_id, job.kind, job.occasion].append(status.step)
     yield from _compared(_of(book.dues, EMAIL), came, "mail")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from dev.cinema.dues import Due
-from dev.cinema.facts import Confirmed, Fact, Left, Released, Wrote
+from dev.cinema.facts import Confirmed, Fact, Joined, Left, Released, Wrote
 from dev.cinema.life import Life
 from dev.cinema.people import user_of
 from dev.cinema.script import Story
@@ -30,11 +30,13 @@ class Book:
         self.dues: list[Due] = []
         #: The numbers of each monthly mail as they were known when it was written.
         self.reports: dict[tuple[str, str], Month] = {}
-        for user_id, address in _everyone(story).items():
+        self.addresses = _everyone(story)
+        for user_id, address in self.addresses.items():
             life = Life(story, user_id, address, timetable, self.statistics)
             self.dues.extend(life.live(personal[user_id], plot))
             self.reports.update(life.reports)
         self.confirmed = {fact.user_id for fact in story.facts if isinstance(fact, Confirmed)}
+        self.joined = {f.user_id: f.step for f in story.facts if isinstance(f, Joined)}
         self.left = {fact.user_id for fact in story.facts if isinstance(fact, Left)}
 
 

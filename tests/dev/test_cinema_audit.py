@@ -118,6 +118,13 @@ def test_a_mail_to_the_wrong_address_is_named(book: Book) -> None:
     assert service.mailbox_faults(book) == ["ann: welcome '' went to bob@mail.example"]
 
 
+def test_a_mail_in_the_wrong_language_is_named(book: Book) -> None:
+    service = Service()
+    service.send_all()
+    service.mails[1]["Subject"] = "Новая серия"
+    assert service.mailbox_faults(book) == ["ann: episode 'les-vampires/3' is in ru"]
+
+
 def test_a_mail_that_is_not_said_to_be_sent_is_named(book: Book) -> None:
     service = Service()
     service.send_all()

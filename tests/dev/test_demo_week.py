@@ -1,4 +1,4 @@
-"""The first week of the demo's story on a whole stack, one worker of each app killed on the way."""
+"""The first week of the demo's story on a stack of two and two workers, some killed on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def first(story: Story, steps: int) -> Story:
 
 @pytest.mark.integration
 async def test_a_week_adds_up_though_workers_are_killed(tmp_path: Path) -> None:
-    options = Options(clock="topic", data=tmp_path / "data")
+    options = Options(streams=2, sender=2, clock="topic", data=tmp_path / "data")
     async with Stack(options) as stack, aiohttp.ClientSession() as session:
         partitions = stack.settings.partitions
         story = first(write(datetime.now(UTC), partitions=partitions, count=PEOPLE), STEPS)

@@ -74,9 +74,7 @@ async def test_rows_that_no_record_batch_can_hold_are_refused_before_they_are_se
 ) -> None:
     before = len(await read_topic(embedded_broker, WHOLE.name))
     with pytest.raises(TooLarge, match="4 MiB"):
-        await outgoing.send_whole(
-            WHOLE.name, 1, [(b"k%d" % n, b"x" * 1_000_000) for n in range(5)]
-        )
+        await outgoing.send_whole(WHOLE.name, 1, [(b"k%d" % n, b"x" * 1_000_000) for n in range(5)])
     assert len(await read_topic(embedded_broker, WHOLE.name)) == before
 
 
