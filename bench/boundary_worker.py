@@ -16,7 +16,7 @@ from streams.deciding import Deciding
 from streams.decisions import Agent
 from streams.faust_app import CinemaApp
 from streams.outgoing import Outgoing
-from streams.processing import Processing
+from streams.processing import Done, Processing
 from streams.state import State
 from streams.topics import DECODERS
 from streams.transport import Batch
@@ -36,11 +36,11 @@ class Trivial(CinemaApp):
         processing = Processing(self, lambda batch: batch.tp.partition, self._process)
         self.take(topics.ACTIVITY, processing.accept)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         for record in records:
             self._decode(record.value)
         self._stopwatch.add(len(records))
-        return int(records[-1].offset) + 1
+        return Done(records[-1].offset + 1)
 
 
 class Full(CinemaApp):
@@ -64,7 +64,7 @@ class Full(CinemaApp):
         )
         self.take(agent.topic, processing.accept)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         done = await self._deciding.process(batch, records)
         self._stopwatch.add(len(records))
         return done

@@ -32,7 +32,7 @@ from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
 from streams.lag import SENDER_GROUP
 from streams.metrics import Metrics, Row
-from streams.processing import Processing
+from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.serving import connect
@@ -95,7 +95,7 @@ class SenderApp(CinemaApp):
         stores = (self.inbox, self.delivery_log, self.confirm_links)
         return Lane(name, channels, self.ledger, stores, settings)
 
-    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         topic = batch.tp.topic
         if topic == topics.DELIVERIES.name:
             return await self.delivering.fold_deliveries(batch, records)

@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 from streams.clock import tick_of
 from streams.events import now_utc
 from streams.jobs import Erase, Job
+from streams.processing import Done
 from streams.settings import Settings
 from streams.transport import Batch
 
@@ -23,7 +24,7 @@ class BusinessTime:
         self.follows_topic = settings.clock == "topic"
         self._ticks: dict[int, datetime] = {}
 
-    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Take the ticks of a partition; its time never goes back."""
         for record in records:
             try:
@@ -34,7 +35,7 @@ class BusinessTime:
             before = self._ticks.get(batch.tp.partition)
             if before is None or tick > before:
                 self._ticks[batch.tp.partition] = tick
-        return int(records[-1].offset) + 1
+        return Done(records[-1].offset + 1)
 
     def now(self, partition: int | None = None, jobs: Sequence[Job | Erase] = ()) -> datetime:
         """Return the time of a partition, of the latest where none is named.

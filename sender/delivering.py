@@ -20,6 +20,7 @@ from streams.delivery_log import DeliveryLog
 from streams.errors import RedisUnavailable
 from streams.jobs import Erase, Job, decode_delivery, decode_outbox
 from streams.outgoing import Outgoing
+from streams.processing import Done
 from streams.records import Output, Results
 from streams.transport import Batch
 
@@ -53,7 +54,7 @@ class Delivering:
         #: What keeps the sender back at the moment, for /health/ready.
         self.waits_for: str | None = None
 
-    async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Deliver the jobs of a batch; return when Kafka and the ledger have their outcomes.
 
         Interrupted, it ends with the slice in hand: whoever comes next goes on from there.
@@ -68,23 +69,23 @@ class Delivering:
             await self._outgoing.send([*outputs, *results.outputs])
             await results.settle()
             done = int(part[-1].offset) + 1
-        return done
+        return Done(done)
 
     async def _handle(self, lane: Lane, jobs: Sequence[Job | Erase], partition: int) -> Results:
         return await lane.handle(jobs, self._time.now(partition, jobs))
 
-    async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `deliveries` into Redis."""
         deliveries, outputs = self._read(records, decode_delivery, batch.tp.partition)
         await self._patiently(lambda: self._log.fold(deliveries))
         await self._outgoing.send(outputs)
-        return int(records[-1].offset) + 1
+        return Done(records[-1].offset + 1)
 
-    async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `suppressions` into Redis."""
         rows = [((record.key or b"").decode(errors="replace"), record.value) for record in records]
         await self._patiently(lambda: self._suppressions.fold(rows))
-        return int(records[-1].offset) + 1
+        return Done(records[-1].offset + 1)
 
     def _read(
         self, records: Sequence[ConsumerRecord], decode: Callable[[bytes], T], partition: int

@@ -25,6 +25,7 @@ from streams.errors import InvalidRecord
 from streams.events import now_utc
 from streams.jobs import Erase
 from streams.outgoing import Outgoing
+from streams.processing import Done
 from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route, timestamp
 from streams.settings import Settings
 from streams.state import State
@@ -66,7 +67,7 @@ class Deciding:
         self._wall = wall
         self._timetables: dict[int, timetable.Timetable] = {}
 
-    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> int:
+    async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
         partition = batch.tp.partition
         tables = self._state.tables(partition)
@@ -81,7 +82,8 @@ class Deciding:
             if work.size + tables.size > FLUSH_AT:
                 await self._flush(tables, work)
         await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
-        return int(records[-1].offset) + 1
+        written = tables.counts.applied_written.get(batch.tp.topic, records[0].offset)
+        return Done(records[-1].offset + 1, durable=written)
 
     async def step(self, key: Hashable) -> bool:
         """Release jobs that are due and take an open walk on by a slice; True if more waits."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import faust
 from aiokafka import ConsumerRecord
@@ -21,9 +21,17 @@ from streams.transport import Batch, Consumer
 
 logger = logging.getLogger(__name__)
 
+
+class Done(NamedTuple):
+    """Where a partition stands: the next offset to process, and what may be committed if less."""
+
+    next: int
+    durable: int | None = None
+
+
 #: Processes records that are new. Returns when all that follows is acknowledged, with the offset
-#: that may be committed: the one after the last record, or an earlier one if it was interrupted.
-Process = Callable[[Batch, Sequence[ConsumerRecord]], Awaitable[int]]
+#: after the last record, or an earlier one if it was interrupted.
+Process = Callable[[Batch, Sequence[ConsumerRecord]], Awaitable[Done]]
 #: Does one step of other work of that task; True if there is more to do at once.
 Step = Callable[[Hashable], Awaitable[bool]]
 
@@ -95,7 +103,7 @@ class Processing:
             consumer.done(batch)
             return
         try:
-            consumer.done(batch, await self._process(batch, records))
+            consumer.done(batch, *await self._process(batch, records))
         except Moved as error:
             logger.warning("%s", error)
             consumer.done(batch)

@@ -32,8 +32,11 @@ class Progress(Collector):
     def collect(self) -> Iterator[Metric]:
         consumer = self._consumer()
         sums: Counter[str] = Counter()
+        # What was committed and has moved to another worker since is that one's to show.
+        mine = consumer.assignment()
         for tp, offset in consumer.processed.items():
-            sums[tp.topic] += offset
+            if tp in mine:
+                sums[tp.topic] += offset
         position, busy = _gauges()
         for topic, offset in sums.items():
             position.add_metric([topic], offset)

@@ -95,6 +95,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **options)
         #: The next offset to process, by partition: what is committed.
         self.processed: dict[TP, int] = {}
+        #: What may be committed where it is less: what was processed in memory alone.
+        self.durable: dict[TP, int] = {}
         #: Batches handed over and not yet returned, by partition.
         self.outstanding: Counter[TP] = Counter()
         #: Lost ranges that were fetched again.
@@ -248,12 +250,17 @@ class Consumer(driver.Consumer):
         await self.seek_wait({tp: expected})
         self._epoch[tp] += 1
 
-    def done(self, batch: Batch, processed: int | None = None) -> None:
-        """Take a batch back; `processed` is the offset that may be committed now."""
+    def done(self, batch: Batch, processed: int | None = None, durable: int | None = None) -> None:
+        """Take a batch back; `processed` is the offset to go on from, and to commit.
+
+        `durable` is given where less may be committed: what is kept in memory alone is read again
+        after a restart.
+        """
         if self.outstanding[batch.tp] > 0:
             self.outstanding[batch.tp] -= 1
         if processed is not None and batch.generation == self.app.consumer_generation_id:
             self.processed[batch.tp] = processed
+            self.durable[batch.tp] = processed if durable is None else durable
 
     @property
     def in_flight(self) -> int:
@@ -289,6 +296,7 @@ class Consumer(driver.Consumer):
         await super().perform_seek()
         self.outstanding.clear()
         self.processed.clear()
+        self.durable.clear()
         for tp, offset in self._committed_offset.items():
             if offset is not None and offset >= 0:
                 self.processed[tp] = offset
@@ -299,8 +307,14 @@ class Consumer(driver.Consumer):
             if tp not in self.processed and not self._is_changelog_tp(tp)
         ]
         if new:
-            for key, offset in (await self.earliest_offsets(*new)).items():
-                self.processed[TP(key.topic, key.partition)] = offset
+            earliest = {
+                TP(key.topic, key.partition): offset
+                for key, offset in (await self.earliest_offsets(*new)).items()
+            }
+            self.processed |= earliest
+            # What was fetched and dropped before this would else come again only when another
+            # record follows it: aiokafka seeks to committed offsets alone.
+            await self.seek_wait(earliest)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return iter(list(self.processed))
@@ -310,10 +324,11 @@ class Consumer(driver.Consumer):
             # Perhaps not even started: there is no assignment to ask for.
             return {}
         assignment = self.assignment()
+        offsets = {tp: self.durable.get(tp, self.processed[tp]) for tp in tps if tp in assignment}
         return {
-            tp: self.processed[tp]
-            for tp in tps
-            if tp in assignment and self.processed[tp] > (self._committed_offset[tp] or 0)
+            tp: offset
+            for tp, offset in offsets.items()
+            if offset > (self._committed_offset[tp] or 0)
         }
 
     async def _commit_offsets(

@@ -43,6 +43,13 @@ class Counts(View[CountsRow]):
     def __init__(self) -> None:
         super().__init__()
         self._tick_written: float | None = None
+        #: Next offset by topic up to which the row was written, not only changed in memory.
+        self.applied_written: dict[str, int] = {}
+
+    def rebuild(self) -> None:
+        """Know that what was recovered is written."""
+        super().rebuild()
+        self.applied_written = self.book.applied
 
     def is_old(self, span: timedelta) -> bool:
         """Tell whether the time that was last written is older than that."""
@@ -54,6 +61,7 @@ class Counts(View[CountsRow]):
     def written(self) -> None:
         """Note that the row as it stands has been written."""
         self._tick_written = self.book.tick
+        self.applied_written = self.book.applied
 
     @property
     def book(self) -> CountsRow:

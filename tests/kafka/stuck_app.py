@@ -31,8 +31,10 @@ def slow_down(folder: Path) -> None:
             await asyncio.sleep(STUCK_SECONDS)
         return await send_whole(self, topic, partition, *args, **options)
 
-    def told(self: Consumer, batch: Batch, processed: int | None = None) -> None:
-        done(self, batch, processed)
+    def told(
+        self: Consumer, batch: Batch, processed: int | None = None, durable: int | None = None
+    ) -> None:
+        done(self, batch, processed, durable)
         if processed is not None:
             topic, partition = batch.tp
             first = batch.records[0].offset

@@ -261,3 +261,12 @@ async def test_ticks_that_change_nothing_are_written_once_a_minute() -> None:
         await world.tick(NOON + timedelta(seconds=second))
     written = [record for record in world.log.records["changelog", 0] if record.key == b"counts:"]
     assert 3 <= len(written) <= 4
+
+
+async def test_ticks_that_were_counted_in_memory_alone_are_counted_once_after_a_kill() -> None:
+    world = World(partitions=1)
+    for second in range(100):
+        await world.tick(NOON + timedelta(seconds=second))
+        if second % 30 == 29:
+            world.start()
+    assert world.outcomes("clock") == {"applied": 100}

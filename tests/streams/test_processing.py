@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.processing import Processing
+from streams.processing import Done, Processing
 from tests.streams.test_transport import Consuming, batch
 
 
@@ -30,14 +30,14 @@ class Worker:
             fatal=self.deaths.append,
         )
 
-    async def process(self, batch: Any, records: Any) -> int:
+    async def process(self, batch: Any, records: Any) -> Done:
         first = records[0].offset
         if first in self.held:
             await self.held[first].wait()
         if first == 13:
             raise RuntimeError("no such luck")
         self.done.append((batch.tp.topic, first))
-        return int(records[-1].offset) + 1
+        return Done(records[-1].offset + 1)
 
 
 async def settle() -> None:

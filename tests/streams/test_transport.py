@@ -25,6 +25,7 @@ class Consuming(Consumer):
             conf=SimpleNamespace(broker_rebalance_timeout=0.2),
         )
         self.processed = {} if processed is None else {PLACE: processed}
+        self.durable = {}
         self.outstanding = Counter()
         self.refetched = self.expired = self._busy = 0
         self._epoch = defaultdict(int)
@@ -175,3 +176,11 @@ async def test_a_partition_with_two_batches_outstanding_is_left_out_of_the_fetch
     assert consumer._fetchable() == {other}
     consumer.done(batch(5, 6))
     assert consumer._fetchable() == {PLACE, other}
+
+
+async def test_what_is_kept_in_memory_alone_is_not_committed() -> None:
+    consumer = Consuming(5)
+    consumer.done(batch(5, 9), 10, durable=6)
+    await consumer.commit_and_end_transactions()
+    assert consumer.committed == [{PLACE: 6}]
+    assert offsets(await consumer.fresh(batch(10, 11))) == [10, 11]

@@ -158,6 +158,8 @@ class World:
     def start(self) -> None:
         """Start a new worker: memory from the log, offsets from what was committed."""
         self.log.kill_at = None
+        #: Where the worker stands; what was committed may lie behind it.
+        self.processed: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.memory = Memory(self.log, self.films, self.settings)
         self.deciding = Deciding(
             self.settings,
@@ -211,14 +213,16 @@ class World:
         for topic in INPUTS:
             for partition in range(self.settings.partitions):
                 place = (topic, partition)
-                records = self.log.records[place][self.committed[place] :][:size]
+                begin = max(self.processed[place], self.committed[place])
+                records = self.log.records[place][begin:][:size]
                 if not records:
                     continue
                 busy = True
                 tp = TP(topic, partition)
-                await self.deciding.process(Batch(tp, records, None, 0, 0), records)
+                done = await self.deciding.process(Batch(tp, records, None, 0, 0), records)
+                self.processed[place] = done.next
                 if commit:
-                    self.committed[place] = records[-1].offset + 1
+                    self.committed[place] = done.next if done.durable is None else done.durable
         for partition in range(self.settings.partitions):
             busy = await self.deciding.step(partition) or busy
         return busy
