@@ -297,13 +297,14 @@ class Consumer(driver.Consumer):
         self.outstanding.clear()
         self.processed.clear()
         self.durable.clear()
+        mine = self.assignment()
         for tp, offset in self._committed_offset.items():
-            if offset is not None and offset >= 0:
+            if tp in mine and offset is not None and offset >= 0:
                 self.processed[tp] = offset
         # Else a batch that is dropped before the first commit would never be missed.
         new = [
             tp
-            for tp in self.assignment()
+            for tp in mine
             if tp not in self.processed and not self._is_changelog_tp(tp)
         ]
         if new:
