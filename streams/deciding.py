@@ -70,7 +70,7 @@ class Deciding:
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
         partition = batch.tp.partition
-        tables = self._state.tables(partition)
+        tables = await self._state.take(partition, self._outgoing)
         work = Work(partition)
         work.since = timestamp(records[0]).timestamp()
         applied = tables.counts.book.applied.get(batch.tp.topic, 0)
@@ -90,7 +90,7 @@ class Deciding:
         assert isinstance(key, int)
         if key not in self._state.partitions_held:
             return False
-        tables = self._state.tables(key)
+        tables = await self._state.take(key, self._outgoing)
         now = self._now(tables)
         work = Work(key)
         ends = monotonic() + SLICE

@@ -1,8 +1,10 @@
 """Who may write a partition's changelog: fencing by epoch, and by the log's own continuity.
 
 A worker that was paused longer than its session has lost its partitions and does not know it; what
-it writes then must count for nothing. Each owner takes an epoch when it begins and puts it on every
-row. In the log, whatever has a smaller epoch than something before it is a paused owner's.
+it writes then must count for nothing. So each owner takes an epoch, writes a fence with it before
+anything else, and puts it on every row. What lies before the fence counts, also what a killed
+owner's last request brought after the tables were recovered: it is loaded then. What lies behind
+the fence with a smaller epoch is a paused owner's.
 
 Compaction may drop the row that such a write undercuts, so it has to be written again in time. An
 owner sees it at its own next write: the offset is not the one that follows its last (Kafka numbers
@@ -18,6 +20,8 @@ from typing import Final
 from aiokafka import ConsumerRecord
 
 EPOCH: Final = "cinema-epoch"
+#: The key of the row that says only who owns the changelog from here on.
+FENCE: Final = b"fence:"
 WIDTH: Final = 8
 
 
@@ -34,11 +38,18 @@ class Ownership:
     offset: int = -1
     undercut: set[bytes] = field(default_factory=set)
 
-    def begin(self) -> int:
-        """Return our epoch: larger than all that was met, and no smaller than Unix milliseconds."""
-        if self.own is None or self.own < self.met:
-            self.own = max(self.met + 1, int(time.time() * 1000))
-        return self.own
+    @property
+    def holds(self) -> bool:
+        """Tell whether our fence is in the log, and nobody's after it."""
+        return self.own is not None and self.own >= self.met
+
+    def next_epoch(self) -> int:
+        """Return an epoch larger than all that was met, and no smaller than Unix milliseconds."""
+        return max(self.met + 1, int(time.time() * 1000))
+
+    def before(self, first: int) -> range:
+        """Return the offsets between what we know of and a row of ours."""
+        return range(self.offset + 1, first)
 
     def admits(self, record: ConsumerRecord) -> bool:
         """Take note of a record of the log; False for one of a paused owner."""
@@ -51,13 +62,10 @@ class Ownership:
         self.undercut.discard(record.key)
         return True
 
-    def wrote(self, first: int, number: int) -> range:
-        """Note our own rows; return the offsets before them that somebody else wrote."""
-        foreign = range(self.offset + 1, first)
+    def wrote(self, first: int, number: int, epoch: int) -> None:
+        """Note our own rows."""
         self.offset = first + number - 1
-        if self.own is not None:
-            self.met = max(self.met, self.own)
-        return foreign
+        self.own = self.met = max(self.met, epoch)
 
 
 def epoch_of(record: ConsumerRecord) -> int:

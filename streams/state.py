@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import faust
+from aiokafka import ConsumerRecord
 from faust.types.tuples import TP
 
 from streams.errors import Moved
 from streams.outgoing import Outgoing, give_up
-from streams.ownership import Ownership, epoch_of, header
+from streams.ownership import FENCE, Ownership, epoch_of, header
 from streams.topics import Topic
 from streams.transport import Batch, BatchSchema
 from streams.transport import Transport as CinemaTransport
@@ -84,7 +85,28 @@ class State(faust.Table[bytes, bytes]):
         tables.ready()
         return tables
 
-    # -- writing
+    # -- owning and writing
+
+    async def take(self, partition: int, outgoing: Outgoing) -> Tables:
+        """Return the partition's tables as their owner, with their indexes built.
+
+        The first time a fence is written. What a killed owner wrote between the recovery and the
+        fence is loaded: with it the tables are what the log says.
+        """
+        tables = self._of(partition)
+        ownership = self._ownership(partition)
+        if not ownership.holds:
+            epoch = ownership.next_epoch()
+            fence = [(FENCE, b"{}")]
+            first = await outgoing.send_whole(self.changelog, partition, fence, header(epoch))
+            for record in await self._read(partition, ownership.before(first)):
+                if epoch_of(record) > epoch:
+                    self._fatal(f"partition {partition} has a new owner: this one was paused")
+                elif ownership.admits(record):
+                    tables.load(record.key, record.value)
+            ownership.wrote(first, 1, epoch)
+        tables.ready()
+        return tables
 
     async def write(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
         """Write the batch's changes as one record batch and wait until Kafka has it.
@@ -94,27 +116,29 @@ class State(faust.Table[bytes, bytes]):
         if self._tables.get(partition) is not tables:
             raise Moved(f"partition {partition} was taken away: what was not written is left")
         ownership = self._ownership(partition)
-        epoch = ownership.begin()
+        epoch = ownership.own
+        assert epoch is not None, "a partition is taken before it is written"
         rows = list(tables.changelog())
         first = await outgoing.send_whole(self.changelog, partition, rows, header(epoch))
-        foreign = ownership.wrote(first, len(rows))
-        if foreign:
-            await self._look_at(partition, foreign)
-        if ownership.undercut:
-            await self._write_again(partition, tables, outgoing)
-
-    async def _look_at(self, partition: int, foreign: range) -> None:
-        """Find out who wrote between our rows: a paused owner, or our successor."""
-        transport = cast(CinemaTransport, self.app.transport)
-        ownership = self._ownership(partition)
-        for record in await transport.read(self.changelog, partition, foreign):
-            epoch = epoch_of(record)
-            if epoch > ownership.begin():
+        for record in await self._read(partition, ownership.before(first)):
+            # Between our rows: a paused owner's, or our successor's.
+            if epoch_of(record) > epoch:
                 self._fatal(f"partition {partition} has a new owner: this one was paused")
-            elif epoch < ownership.begin():
+            elif epoch_of(record) < epoch:
                 ownership.undercut.add(record.key)
+        ownership.wrote(first, len(rows), epoch)
+        if ownership.undercut:
+            await self._write_again(partition, tables, outgoing, epoch)
 
-    async def _write_again(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
+    async def _read(self, partition: int, offsets: range) -> list[ConsumerRecord]:
+        if not offsets:
+            return []
+        transport = cast(CinemaTransport, self.app.transport)
+        return await transport.read(self.changelog, partition, offsets)
+
+    async def _write_again(
+        self, partition: int, tables: Tables, outgoing: Outgoing, epoch: int
+    ) -> None:
         """Write the rows that a paused owner wrote over, before compaction drops ours."""
         ownership = self._ownership(partition)
         changed = dict(tables.changelog())
@@ -123,9 +147,8 @@ class State(faust.Table[bytes, bytes]):
         logger.warning("partition %d: a paused owner wrote %d rows late", partition, len(rows))
         for index in range(0, len(rows), REWRITTEN):
             part = rows[index : index + REWRITTEN]
-            epoch = header(ownership.begin())
-            first = await outgoing.send_whole(self.changelog, partition, part, epoch)
-            ownership.wrote(first, len(part))
+            first = await outgoing.send_whole(self.changelog, partition, part, header(epoch))
+            ownership.wrote(first, len(part), epoch)
         ownership.undercut.clear()
         self.undercut += len(rows)
 

@@ -302,11 +302,7 @@ class Consumer(driver.Consumer):
             if tp in mine and offset is not None and offset >= 0:
                 self.processed[tp] = offset
         # Else a batch that is dropped before the first commit would never be missed.
-        new = [
-            tp
-            for tp in mine
-            if tp not in self.processed and not self._is_changelog_tp(tp)
-        ]
+        new = [tp for tp in mine if tp not in self.processed and not self._is_changelog_tp(tp)]
         if new:
             earliest = {
                 TP(key.topic, key.partition): offset

@@ -58,7 +58,7 @@ class Changelog(State):
         """Write one change of one person."""
         from streams.events import Watch
 
-        tables = self.tables(0)
+        tables = await self.take(0, self)  # type: ignore[arg-type]
         at = "2026-11-20T10:00:00Z"
         watch = {"user_id": user, "film_id": "f", "seconds": seconds, "at": at}
         import msgspec
@@ -76,11 +76,17 @@ class Changelog(State):
         return [watch[2] for watch in row.get("watches", [])]
 
 
+def epoch_now(state: Changelog) -> int:
+    epoch = state._owners[0].own
+    assert epoch is not None
+    return epoch
+
+
 def test_an_epoch_is_larger_than_all_that_was_met_and_follows_the_clock() -> None:
     ownership = Ownership()
-    assert ownership.begin() > 1_700_000_000_000
+    assert ownership.next_epoch() > 1_700_000_000_000
     ownership.admits(row(0, b"k", b"{}", 9_999_999_999_999))
-    assert ownership.begin() == 10_000_000_000_000
+    assert ownership.next_epoch() == 10_000_000_000_000
 
 
 async def test_recovery_keeps_the_newer_owners_rows_and_knows_what_to_write_again() -> None:
@@ -106,8 +112,10 @@ async def test_recovery_keeps_the_newer_owners_rows_and_knows_what_to_write_agai
 async def test_a_new_worker_that_reads_the_mended_log_finds_the_right_rows() -> None:
     state = Changelog()
     await state.watch("ann", 1)
-    epoch = state._owners[0].begin()
-    state.lines.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[["f",1,9]]}', epoch - 5))
+    epoch = epoch_now(state)
+    state.lines.append(
+        row(len(state.lines), b"watch_history:ann|2026-11", b'{"watches":[["f",1,9]]}', epoch - 5)
+    )
     await state.watch("bob", 2)
     successor = Changelog()
     # Compaction may have kept the last row of each key alone.
@@ -119,8 +127,10 @@ async def test_a_new_worker_that_reads_the_mended_log_finds_the_right_rows() -> 
 async def test_who_finds_a_successors_rows_between_its_own_ends() -> None:
     state = Changelog()
     await state.watch("ann", 1)
-    epoch = state._owners[0].begin()
-    state.lines.append(row(1, b"watch_history:ann|2026-11", b'{"watches":[]}', epoch + 5))
+    epoch = epoch_now(state)
+    state.lines.append(
+        row(len(state.lines), b"watch_history:ann|2026-11", b'{"watches":[]}', epoch + 5)
+    )
     await state.watch("ann", 2)
     assert "has a new owner" in state.deaths[0]
 
@@ -128,7 +138,7 @@ async def test_who_finds_a_successors_rows_between_its_own_ends() -> None:
 async def test_rows_of_ones_own_that_a_retry_wrote_twice_do_no_harm() -> None:
     state = Changelog()
     await state.watch("ann", 1)
-    state.lines.append(row(1, b"x:", b"{}", state._owners[0].begin()))
+    state.lines.append(row(len(state.lines), b"x:", b"{}", epoch_now(state)))
     await state.watch("ann", 2)
     assert state.deaths == []
     assert state.undercut == 0
@@ -138,10 +148,11 @@ async def test_a_batch_whose_partition_was_taken_away_writes_nothing() -> None:
     state = Changelog()
     await state.watch("ann", 1)
     tables = state.tables(0)
+    before = len(state.lines)
     state._tables.clear()
     with pytest.raises(Moved):
         await state.write(0, tables, state)  # type: ignore[arg-type]
-    assert len(state.lines) == 1
+    assert len(state.lines) == before
 
 
 def test_a_process_that_was_stopped_longer_than_it_may_be_ends_before_it_sends() -> None:
@@ -154,3 +165,31 @@ def test_a_process_that_was_stopped_longer_than_it_may_be_ends_before_it_sends()
     time[0] += 0.1
     heartbeat.check()
     assert "was stopped for 3.1 s" in deaths[0]
+
+
+async def test_what_a_killed_owner_wrote_last_is_loaded_when_the_fence_is_written() -> None:
+    state = Changelog()
+    watches = b'{"watches":[["f",1,%.1f]]}'
+    state.recover([row(0, b"watch_history:ann|2026-11", watches % 1, 10)])
+    # Its request was under way when it was killed, and came after the recovery's end.
+    state.lines = [
+        row(0, b"watch_history:ann|2026-11", watches % 1, 10),
+        row(1, b"watch_history:ann|2026-11", watches % 2, 10),
+    ]
+    await state.take(0, state)  # type: ignore[arg-type]
+    assert state.seconds("ann") == [2.0]
+    assert state.lines[2].key == b"fence:"
+    await state.take(0, state)  # type: ignore[arg-type]
+    assert len(state.lines) == 3
+    assert state.undercut == 0
+
+
+async def test_what_comes_behind_the_fence_is_a_paused_owners_for_every_reader() -> None:
+    state = Changelog()
+    await state.watch("ann", 1)
+    late = row(len(state.lines), b"watch_history:bob|2026-11", b'{"watches":[["f",1,9.0]]}', 5)
+    state.lines.append(late)
+    successor = Changelog()
+    successor.lines = list(state.lines)
+    successor.recover(successor.lines)
+    assert (successor.seconds("ann"), successor.seconds("bob")) == ([1.0], [])

@@ -132,6 +132,9 @@ class Memory:
         tables.ready()
         return tables
 
+    async def take(self, partition: int, outgoing: Outgoing) -> Tables:
+        return self.tables(partition)
+
     async def write(self, partition: int, tables: Tables, outgoing: Outgoing) -> None:
         await outgoing.send_whole(CHANGELOG, partition, list(tables.changelog()))
 
