@@ -104,6 +104,7 @@ class Consumer(driver.Consumer):
         #: Records that retention had deleted before they were processed.
         self.expired = 0
         self._epoch: defaultdict[TP, int] = defaultdict(int)
+        self._seeking = asyncio.Lock()
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -292,26 +293,30 @@ class Consumer(driver.Consumer):
         await self.commit_and_end_transactions()
 
     async def perform_seek(self) -> None:
-        """Go back to the committed offsets, to the beginning where there are none."""
-        await super().perform_seek()
-        self.outstanding.clear()
-        self.processed.clear()
-        self.durable.clear()
-        mine = self.assignment()
-        for tp, offset in self._committed_offset.items():
-            if tp in mine and offset is not None and offset >= 0:
-                self.processed[tp] = offset
-        # Else a batch that is dropped before the first commit would never be missed.
-        new = [tp for tp in mine if tp not in self.processed and not self._is_changelog_tp(tp)]
-        if new:
-            earliest = {
-                TP(key.topic, key.partition): offset
-                for key, offset in (await self.earliest_offsets(*new)).items()
-            }
-            self.processed |= earliest
-            # What was fetched and dropped before this would else come again only when another
-            # record follows it: aiokafka seeks to committed offsets alone.
-            await self.seek_wait(earliest)
+        """Go back to the committed offsets, to the beginning where there are none.
+
+        Both the fetcher and the recovery call it, at times at once: in turn, and each ends with a
+        seek to where `processed` stands. Else one would set `processed` back behind a position that
+        the other has let go on, and nothing would come until another record does.
+        """
+        async with self._seeking:
+            await super().perform_seek()
+            self.outstanding.clear()
+            self.processed.clear()
+            self.durable.clear()
+            mine = {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+            for tp in mine:
+                offset = self._committed_offset[tp]
+                if offset is not None and offset >= 0:
+                    self.processed[tp] = offset
+            # Else a batch that is dropped before the first commit would never be missed.
+            new = [tp for tp in mine if tp not in self.processed]
+            if new:
+                for key, offset in (await self.earliest_offsets(*new)).items():
+                    self.processed[TP(key.topic, key.partition)] = offset
+            places = {tp: self.processed[tp] for tp in mine if tp in self.processed}
+            if places:
+                await self.seek_wait(places)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return iter(list(self.processed))
