@@ -99,10 +99,8 @@ class State(faust.Table[bytes, bytes]):
             epoch = ownership.next_epoch()
             fence = [(FENCE, b"{}")]
             first = await outgoing.send_whole(self.changelog, partition, fence, header(epoch))
-            for record in await self._read(partition, ownership.before(first)):
-                if epoch_of(record) > epoch:
-                    self._fatal(f"partition {partition} has a new owner: this one was paused")
-                elif ownership.admits(record):
+            for record in await self._others(partition, ownership.before(first), epoch):
+                if ownership.admits(record):
                     tables.load(record.key, record.value)
             ownership.wrote(first, 1, epoch)
         tables.ready()
@@ -120,21 +118,22 @@ class State(faust.Table[bytes, bytes]):
         assert epoch is not None, "a partition is taken before it is written"
         rows = list(tables.changelog())
         first = await outgoing.send_whole(self.changelog, partition, rows, header(epoch))
-        for record in await self._read(partition, ownership.before(first)):
-            # Between our rows: a paused owner's, or our successor's.
-            if epoch_of(record) > epoch:
-                self._fatal(f"partition {partition} has a new owner: this one was paused")
-            elif epoch_of(record) < epoch:
+        for record in await self._others(partition, ownership.before(first), epoch):
+            if epoch_of(record) < epoch:
                 ownership.undercut.add(record.key)
         ownership.wrote(first, len(rows), epoch)
         if ownership.undercut:
             await self._write_again(partition, tables, outgoing, epoch)
 
-    async def _read(self, partition: int, offsets: range) -> list[ConsumerRecord]:
+    async def _others(self, partition: int, offsets: range, epoch: int) -> list[ConsumerRecord]:
+        """Return what lies between our rows; a successor's rows there end this process."""
         if not offsets:
             return []
         transport = cast(CinemaTransport, self.app.transport)
-        return await transport.read(self.changelog, partition, offsets)
+        records = await transport.read(self.changelog, partition, offsets)
+        if any(epoch_of(record) > epoch for record in records):
+            self._fatal(f"partition {partition} has a new owner: this one was paused")
+        return [record for record in records if epoch_of(record) <= epoch]
 
     async def _write_again(
         self, partition: int, tables: Tables, outgoing: Outgoing, epoch: int
