@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 LIMIT = 0.1
 SECONDS = 8.0
 PAUSE = 0.02
-# A machine that is busy with other work is slow by itself: the best round counts.
+# The limit is each topic's. A machine busy with other work is slow by itself: the best round
+# counts.
 ROUNDS = 3
 
 
@@ -117,10 +118,9 @@ async def test_a_partition_that_is_stuck_for_two_seconds_keeps_no_other_waiting(
             # None at all: not one of them has come through yet.
             slowest = max((values[-1] for values in stuck.values()), default=STUCK_SECONDS + 1)
             assert slowest > STUCK_SECONDS
-            everyone = sorted(one for values in beside.values() for one in values)
-            rounds.append(p99(everyone))
+            rounds.append(max(map(p99, beside.values())))
             print()
-            for name, values in {"all": everyone, **beside}.items():
+            for name, values in beside.items():
                 middle = values[len(values) // 2]
                 print(f"{name}: {len(values)} events, p50 {middle:.3f} s, p99 {p99(values):.3f} s")
     assert min(rounds) < LIMIT
