@@ -336,6 +336,18 @@ class Cinema:
             listed = (await response.json())["messages"]
         return [(brief["To"][0]["Address"], brief["MessageID"]) for brief in listed]
 
+    async def ready(self, *urls: str) -> bool:
+        """Tell whether those workers are ready; all of the stack's without any."""
+        wanted = urls or (*self.up.addresses.streams, *self.up.addresses.sender)
+        return all(await asyncio.gather(*(self._ready(url) for url in wanted)))
+
+    async def _ready(self, url: str) -> bool:
+        try:
+            async with self.http.get(f"{url}/health/ready") as response:
+                return response.status == 200
+        except OSError:
+            return False
+
     async def get(self, path: str, worker: str | None = None) -> Any:
         """Return a page of a streams worker, asked with the key."""
         headers = {"Authorization": f"Bearer {self.up.addresses.api_key}"}

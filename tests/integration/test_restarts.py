@@ -32,14 +32,6 @@ async def test_a_worker_does_not_read_back_what_it_writes() -> None:
     assert create_app(settings).partition_tables.recovery_buffer_size > 1
 
 
-async def ready(cinema: Cinema, url: str) -> bool:
-    try:
-        async with cinema.http.get(f"{url}/health/ready") as response:
-            return response.status == 200
-    except OSError:
-        return False
-
-
 async def killed(cinema: Cinema) -> None:
     """Kill both workers with -9."""
     for app in ("streams", "sender"):
@@ -54,8 +46,7 @@ async def back(cinema: Cinema, old: dict[str, Any]) -> None:
         return all(pids[app] != old[app] for app in ("streams", "sender"))
 
     await eventually(replaced, 5)
-    for url in (cinema.streams, cinema.sender):
-        await eventually(lambda url=url: ready(cinema, url), 60)  # type: ignore[misc]
+    await eventually(cinema.ready, 60)
 
 
 @contextmanager
@@ -219,7 +210,7 @@ async def test_without_redis_the_sender_waits_says_so_and_goes_on(cinema: Cinema
         assert await cinema.mails(address) == []
     finally:
         os.kill(redis, signal.SIGCONT)
-    await eventually(lambda: ready(cinema, cinema.sender), 20)
+    await eventually(lambda: cinema.ready(cinema.sender), 20)
     await cinema.settle()
     assert len(await cinema.mails(address)) == 1
     assert [status for status, _ in cinema.deliveries(user)] == ["sent"]

@@ -23,19 +23,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 PEOPLE = 60
 
 
-async def ready(cinema: Cinema, url: str) -> bool:
-    try:
-        async with cinema.http.get(f"{url}/health/ready") as response:
-            return response.status == 200
-    except OSError:
-        return False
-
-
-async def all_ready(cinema: Cinema) -> bool:
-    urls = [*cinema.up.addresses.streams, *cinema.up.addresses.sender]
-    return all(await asyncio.gather(*(ready(cinema, url) for url in urls)))
-
-
 @pytest.mark.parametrize("partitioner", ["consistent_random", "murmur2"])
 async def test_another_clients_partitioner_and_keyless_records_lead_to_the_right_mails(
     pair: Cinema, partitioner: str
@@ -123,7 +110,7 @@ async def test_each_worker_killed_in_turn_under_load_loses_nothing(pair: Cinema)
                 return bool(pair.up.pids[app][number] != old)
 
             await eventually(replaced, 5)
-            await eventually(lambda: all_ready(pair), 60, 0.2)
+            await eventually(pair.ready, 60, 0.2)
     await asyncio.wait_for(loading, 120)
     assert sent.is_set()
     await pair.settle()
