@@ -186,4 +186,6 @@ SETTINGS: Final = {
     "delivery_window": "local hours in which mails that can wait go out",
     "data_dir": "where Faust may keep files; nothing in it is needed after a restart",
     "retry_scale": "stretches the pace of retries; below 1 in tests alone",
+    "errors_in_a_row": "so many decisions of a topic that raise one after the other stop the topic",
+    "fault": "for tests alone: the point at which the process kills itself",
 }

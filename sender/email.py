@@ -18,6 +18,7 @@ from sender.smtp.opening import Unreachable
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from streams.errors import InvalidMail, RedisUnavailable, TemplateError
+from streams.faults import points
 from streams.fields import address
 from streams.jobs import Job
 from streams.kinds import EMAIL
@@ -38,6 +39,10 @@ class EmailChannel:
     pool: Pool
     name: str = EMAIL
     repeatable: bool = False
+
+    def __post_init__(self) -> None:
+        """Find out whether a test has this process killed."""
+        self._reach = points(self.settings.fault)
 
     @property
     def paused_by(self) -> str | None:
@@ -121,6 +126,7 @@ class EmailChannel:
             return Outcome("failed", str(error))
         try:
             outcome = await self.pool.send(self._envelope(job, now))
+            self._reach("accepted")
         except Unreachable as error:
             logger.info("job %s: %s", job.job_id, error)
             return None

@@ -23,6 +23,7 @@ from sender.ledger import Ledger
 from sender.outcomes import follow, waiting
 from streams.delivery_log import ERASED
 from streams.errors import RedisUnavailable
+from streams.faults import points
 from streams.jobs import Erase, Job
 from streams.records import Results
 from streams.settings import Settings
@@ -70,6 +71,7 @@ class Lane:
         self._ledger = ledger
         self._stores = stores
         self._scale = settings.retry_scale
+        self._reach = points(settings.fault)
         self._waits: list[str] = []
         # Of batches that were broken off: outcomes that may not be noted, and jobs of which
         # nobody knows how far they went. They come again, or their claims run out.
@@ -117,6 +119,7 @@ class Lane:
     async def _try(self, jobs: list[Job], batch: _Batch, now: datetime) -> list[Job]:
         """Claim and deliver; return the jobs that nothing could be tried for."""
         todo = await self._claimed(jobs, batch, now)
+        self._reach("claimed")
         for name in sorted({job.channel for job in todo}, key=self._order):
             mine = [job for job in todo if job.channel == name]
             if name not in self._channels:
@@ -188,6 +191,7 @@ class Lane:
         self._ledger.returned(job for job, _ in settled)
 
         async def settle() -> None:
+            self._reach("unmarked")
             while settled:
                 try:
                     await self._ledger.settle(settled)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agents import AGENTS
 from streams import topics
+from streams.breaker import TopicBreaker
 from streams.catalogue import Catalogue
 from streams.clock import Ticker
 from streams.deciding import Deciding
@@ -53,8 +54,11 @@ class StreamsApp(CinemaApp):
         self.tables.add(self.partition_tables)
         self.own_topics = (self.partition_tables.topic,)
         self.bulk_lag = BulkLag(self.batches, self.outgoing)
+        self.breaker = TopicBreaker(
+            settings.errors_in_a_row, lambda topic: self.batch_consumer.stopped.add(topic)
+        )
         self.deciding = Deciding(
-            settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of
+            settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of, self.breaker
         )
         self.processing = Processing(
             self, lambda batch: batch.tp.partition, self.deciding.process, self.deciding.step
@@ -105,7 +109,7 @@ class StreamsApp(CinemaApp):
 
     async def waiting(self) -> list[str]:
         """Return what this worker still waits for, in words."""
-        found = []
+        found = list(self.breaker.open.values())
         if not self.recovered():
             found.append("tables: being recovered, or partitions being moved")
         elif not self.owned(topics.USERS) and not self.unassigned:
@@ -125,6 +129,7 @@ class StreamsApp(CinemaApp):
         rows = [
             *self.log_rows(),
             Row("undercut", {}, self.partition_tables.undercut, "Rows saved from paused owners."),
+            Row("topics_stopped", {}, len(self.breaker.open), "Topics that stand still (errors)."),
             Row("films", {}, len(self.films), "Films in the catalogue."),
             Row("films_lag", {}, self.catalogue.lag or 0, "Film records still to read."),
         ]

@@ -17,19 +17,21 @@ from aiokafka import ConsumerRecord
 
 from agents.held import release
 from streams import timetable, walking
+from streams.breaker import TopicBreaker
 from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter
 from streams.decisions import Agent, Arrival, Decision
 from streams.delivery_log import ERASED
-from streams.errors import InvalidRecord
+from streams.errors import InvalidRecord, TooLarge
 from streams.events import now_utc
+from streams.faults import points
 from streams.jobs import Erase
 from streams.outgoing import Outgoing
 from streams.processing import Done
 from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route, timestamp
 from streams.settings import Settings
 from streams.state import State
-from streams.topics import CLOCK, MIB
+from streams.topics import CLOCK, HELD, MIB
 from streams.transport import Batch
 from streams.walking import open_walk
 from streams.work import Work, routed
@@ -45,6 +47,10 @@ SLICE: Final = 0.02
 RELEASED: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
+# What a record can be blamed for; anything else that a decision raises is a fault of ours.
+EXPECTED: Final = (*INPUT_ERRORS, TooLarge)
+# Outcomes that an agent had a say in.
+DECIDED: Final = frozenset({"applied", "decided"})
 
 
 class Deciding:
@@ -57,6 +63,7 @@ class Deciding:
         state: State,
         outgoing: Outgoing,
         bulk_lag: Callable[[int], int],
+        breaker: TopicBreaker | None = None,
         wall: Callable[[], datetime] = now_utc,
     ) -> None:
         self._settings = settings
@@ -64,7 +71,9 @@ class Deciding:
         self._state = state
         self._outgoing = outgoing
         self._bulk_lag = bulk_lag
+        self.breaker = breaker or TopicBreaker(settings.errors_in_a_row)
         self._wall = wall
+        self._reach = points(settings.fault)
         self._timetables: dict[int, timetable.Timetable] = {}
 
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
@@ -74,16 +83,20 @@ class Deciding:
         work = Work(partition)
         work.since = timestamp(records[0]).timestamp()
         applied = tables.counts.book.applied.get(batch.tp.topic, 0)
+        ends = records[-1].offset + 1
         for record in records:
             if record.offset < applied:
                 # Its changes are in the tables and its jobs were acknowledged before them.
                 continue
+            if record.topic in self.breaker.open:
+                ends = record.offset
+                break
             self._take(record, tables, work)
             if work.size + tables.size > FLUSH_AT:
                 await self._flush(tables, work)
         await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
         written = tables.counts.applied_written.get(batch.tp.topic, records[0].offset)
-        return Done(records[-1].offset + 1, durable=written)
+        return Done(ends, durable=written)
 
     async def step(self, key: Hashable) -> bool:
         """Release jobs that are due and take an open walk on by a slice; True if more waits."""
@@ -94,16 +107,21 @@ class Deciding:
         now = self._now(tables)
         work = Work(key)
         ends = monotonic() + SLICE
-        due = tables.deferred.due(now, RELEASED) if now is not None else []
+        stopped = self.breaker.open
+        due = [] if now is None or HELD.name in stopped else tables.deferred.due(now, RELEASED)
         for job_id in due:
             assert now is not None
             self._release(job_id, tables, work, now)
+            if HELD.name in stopped:
+                break
             if work.size > FLUSH_AT or monotonic() > ends:
                 break
         walked = False
         if not due:
             busy = self._bulk_lag(key) > walking.BULK_LAG
-            walked = walking.advance(tables, work, self._settings, self._agents, now, ends, busy)
+            walked = walking.advance(
+                tables, work, self._settings, self._agents, now, ends, busy, self.breaker
+            )
         if work.outputs or walked:
             await self._flush(tables, work)
         return bool(due) or walked
@@ -120,12 +138,15 @@ class Deciding:
             else:
                 outcome = self._decide(record, tables, work, at, now)
             tables.keep()
+            if outcome in DECIDED:
+                self.breaker.decided(record.topic)
         except Exception as error:
             tables.undo()
             del work.outputs[mark[0] :]
             work.size = mark[1]
-            if not isinstance(error, INPUT_ERRORS):
+            if not isinstance(error, EXPECTED):
                 logger.exception("a decision about %s raised", _place(record))
+                self.breaker.raised(record.topic, error)
             work.emit([dead_letter(record, error, now, _identity(record))])
             outcome = "dead"
         work.ended(record, outcome)
@@ -232,9 +253,11 @@ class Deciding:
         user = tables.users.of(row.job.user_id)
         try:
             decisions = list(release(row.job, user, tables, arrival))
+            self.breaker.decided(HELD.name)
         except Exception as error:
             tables.undo()
             logger.exception("the release of job %s raised", job_id)
+            self.breaker.raised(HELD.name, error)
             del tables.deferred[job_id]
             decisions = [row.job.delivery("failed", f"error: {type(error).__name__}", now)]
         for decision in decisions:
@@ -251,8 +274,10 @@ class Deciding:
         """Send, wait, write the tables' changes, wait, and make them the tables' own."""
         if not work.applied and not work.outputs and not tables.size:
             return
-        if work.outputs:
+        if said := bool(work.outputs):
+            self._reach("decided")
             await self._outgoing.send(work.outputs)
+            self._reach("jobs-acknowledged")
         book = tables.counts.book
         idle = lazily and not work.outputs and not tables.changed_beside("counts")
         tables.counts[""] = work.booked(book)
@@ -261,6 +286,8 @@ class Deciding:
         if not idle or tables.counts.is_old(TICK_KEPT):
             await self._state.write(work.partition, tables, self._outgoing)
             tables.counts.written()
+            if said:
+                self._reach("changelog-acknowledged")
         tables.merge()
 
 

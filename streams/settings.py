@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from streams import kinds
 from streams.errors import SettingsError
+from streams.faults import Fault
 
 PREFIX: Final = "CINEMA_"
 # 128 bits: what an HMAC-SHA256 key must hold at least to be worth its name (RFC 2104, section 3).
@@ -116,6 +117,8 @@ class Settings:
     delivery_window: Window = Window(time(9), time(21))
     data_dir: Path = Path("data")
     retry_scale: float = 1.0
+    errors_in_a_row: int = 100
+    fault: Fault | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -259,4 +262,6 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "delivery_window": Window.from_text,
     "data_dir": Path,
     "retry_scale": _scale,
+    "errors_in_a_row": _whole(1, 1_000_000),
+    "fault": Fault.from_text,
 }

@@ -123,6 +123,8 @@ class Consumer(driver.Consumer):
         self.durable: dict[TP, int] = {}
         #: Batches handed over and not yet returned, by partition.
         self.outstanding: Counter[TP] = Counter()
+        #: Topics that nothing more is taken from until the worker is started again.
+        self.stopped: set[str] = set()
         #: Lost ranges that were fetched again.
         self.refetched = 0
         #: Records that retention had deleted before they were processed.
@@ -138,14 +140,17 @@ class Consumer(driver.Consumer):
 
     # -- fetching
 
-    def _fetchable(self) -> set[TP]:
+    def _wanted(self) -> set[TP]:
         active: set[TP] = self._get_active_partitions()
-        return {tp for tp in active if self.outstanding[tp] < MAX_OUTSTANDING}
+        return {tp for tp in active if tp.topic not in self.stopped} if self.stopped else active
+
+    def _fetchable(self) -> set[TP]:
+        return {tp for tp in self._wanted() if self.outstanding[tp] < MAX_OUTSTANDING}
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
-        active = self._get_active_partitions()
+        active = self._wanted()
         fetchable = self._fetchable()
         if not fetchable:
             # Nothing is assigned yet, or every partition is busy.
@@ -236,6 +241,7 @@ class Consumer(driver.Consumer):
             or self.app.should_stop
             or batch.generation != self.app.consumer_generation_id
             or tp not in self.assignment()
+            or tp.topic in self.stopped
         ):
             return ()
         expected = self.processed.get(tp)

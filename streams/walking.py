@@ -19,6 +19,7 @@ from sortedcontainers import SortedList
 
 from agents.campaigns import campaigns, fire, firing_cause, in_audience
 from streams import kinds, topics
+from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
 from streams.outgoing import Outgoing
 from streams.routing import Routed
@@ -97,12 +98,13 @@ def advance(
     now: datetime | None,
     ends: float,
     busy: bool,
+    breaker: TopicBreaker,
 ) -> bool:
     """Take the walk whose turn it is on by a slice; False if none is open or may go on.
 
     Before the first tick (`now` is None) it is as late as when the walk was opened.
     """
-    walk_id = _turn(tables, busy)
+    walk_id = _turn(tables, busy, breaker)
     row = tables.walks.get(walk_id) if walk_id is not None else None
     if walk_id is None or row is None:
         return False
@@ -127,9 +129,9 @@ def advance(
     cursor = row.cursor
     ended = len(chunk) < CHUNK
     for number, user_id in enumerate(chunk, 1):
-        _visit(user_id, row, event, agents, tables, work, arrival)
+        _visit(user_id, row, event, agents, tables, work, arrival, breaker)
         cursor = user_id
-        if monotonic() > ends or work.size + tables.size > MIB:
+        if monotonic() > ends or work.size + tables.size > MIB or row.topic in breaker.open:
             ended = ended and number == len(chunk)
             break
     tables.walks[walk_id] = msgspec.structs.replace(
@@ -139,11 +141,13 @@ def advance(
     return True
 
 
-def _turn(tables: Tables, busy: bool) -> str | None:
+def _turn(tables: Tables, busy: bool, breaker: TopicBreaker) -> str | None:
     for _ in range(len(tables.walks.open)):
         walk_id = tables.walks.next()
         row = tables.walks.get(walk_id or "")
-        if row is not None and not (busy and _is_bulk(row, tables)):
+        if row is None or row.topic in breaker.open:
+            continue
+        if not (busy and _is_bulk(row, tables)):
             return walk_id
     return None
 
@@ -171,6 +175,7 @@ def _visit(
     tables: Tables,
     work: Work,
     arrival: Arrival,
+    breaker: TopicBreaker,
 ) -> None:
     """Decide for one person; what raises for one is said of that one, and the walk goes on."""
     user = tables.users.get(user_id)
@@ -182,9 +187,11 @@ def _visit(
         for output in outputs:
             Outgoing.check(output)
         tables.keep()
+        breaker.decided(row.topic)
     except Exception as error:
         tables.undo()
         logger.exception("a walk's decision raised (%s)", row.identity)
+        breaker.raised(row.topic, error)
         kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
         decisions = [skip(user_id, kind, f"error: {type(error).__name__}", arrival)]
         outputs = [output for one in decisions for output in routed(one, work.partition)]

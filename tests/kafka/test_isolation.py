@@ -21,8 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 LIMIT = 0.1
 SECONDS = 8.0
 PAUSE = 0.02
-# The limit is each topic's. A machine busy with other work is slow by itself: the best round
-# counts.
+# The limit is each topic's; the best round counts, since other work on the machine comes and goes.
 ROUNDS = 3
 
 
@@ -106,8 +105,13 @@ async def test_a_partition_that_is_stuck_for_two_seconds_keeps_no_other_waiting(
     rounds: list[float] = []
     async with running(worker) as producer:
         await load(producer)
+        # What the machine does by itself: a limit in seconds holds on one that has time for it.
+        undisturbed = await load(producer)
+        await asyncio.sleep(1)
+        quiet = latencies(undisturbed, tmp_path / "done", others)
+        limit = max(LIMIT, 1.5 * max(map(p99, quiet.values())))
         (tmp_path / "stuck").touch()
-        while len(rounds) < ROUNDS and (not rounds or min(rounds) > LIMIT):
+        while len(rounds) < ROUNDS and (not rounds or min(rounds) > limit):
             sent = await load(producer)
             await asyncio.sleep(2 * STUCK_SECONDS)
             beside = latencies(sent, tmp_path / "done", others)
@@ -122,5 +126,8 @@ async def test_a_partition_that_is_stuck_for_two_seconds_keeps_no_other_waiting(
             print()
             for name, values in beside.items():
                 middle = values[len(values) // 2]
-                print(f"{name}: {len(values)} events, p50 {middle:.3f} s, p99 {p99(values):.3f} s")
-    assert min(rounds) < LIMIT
+                print(
+                    f"{name}: {len(values)} events, p50 {middle:.3f} s, p99 {p99(values):.3f} s; "
+                    f"with nothing stuck {p99(quiet[name]):.3f} s"
+                )
+    assert min(rounds) < limit

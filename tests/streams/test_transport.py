@@ -27,6 +27,7 @@ class Consuming(Consumer):
         self.processed = {} if processed is None else {PLACE: processed}
         self.durable = {}
         self.outstanding = Counter()
+        self.stopped = set()
         self.refetched = self.expired = self._busy = 0
         self._epoch = defaultdict(int)
         self._idle = asyncio.Event()
@@ -184,3 +185,14 @@ async def test_what_is_kept_in_memory_alone_is_not_committed() -> None:
     await consumer.commit_and_end_transactions()
     assert consumer.committed == [{PLACE: 6}]
     assert offsets(await consumer.fresh(batch(10, 11))) == [10, 11]
+
+
+async def test_of_a_topic_that_stands_still_nothing_is_taken_fetched_or_sought() -> None:
+    other = TP("letters", 0)
+    consumer = Consuming(5)
+    consumer._active_partitions = {PLACE, other}
+    consumer.stopped.add(PLACE.topic)
+    assert consumer._fetchable() == {other}
+    assert await consumer.fresh(batch(5, 6)) == ()
+    assert await consumer.fresh(batch(9, 9)) == ()
+    assert consumer.sought == []
