@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
-from confluent_kafka import Message
+from confluent_kafka import Message, Producer
 
 from dev.logs import read_topic
 from streams.topics import Topic
@@ -78,6 +79,19 @@ async def test_one_record_lost_right_at_the_committed_offset_is_fetched_again(
         offsets += await put(producer, topic, 3)
         await app.all_seen(offsets)
         await commits(app, offsets[-1] + 1)
+        assert app.seen[FIRST] == offsets
+
+
+async def test_a_last_record_that_is_lost_is_fetched_again_though_nothing_follows_it(
+    kafka_broker: str, tmp_path: Path, producer: AIOKafkaProducer, topic: Topic
+) -> None:
+    async with probing(Probe(kafka_broker, tmp_path, topic)) as app:
+        offsets = await put(producer, topic, 10)
+        await commits(app, 10)
+        app.lose = {12}
+        offsets += await put(producer, topic, 3)
+        await app.all_seen(offsets, 10)
+        assert app.lose == set()
         assert app.seen[FIRST] == offsets
 
 
@@ -194,3 +208,37 @@ async def test_what_compaction_removed_is_passed_without_a_seek(
         assert app.seen[FIRST] == offsets
         assert app.batch_consumer.refetched == 0
         await commits(app, 21)
+
+
+async def test_markers_of_transactions_are_passed_also_where_nothing_follows_them(
+    kafka_broker: str, tmp_path: Path, producer: AIOKafkaProducer, topic: Topic
+) -> None:
+    other = Producer(
+        {"bootstrap.servers": kafka_broker, "transactional.id": topic.name, "log_level": 0}
+    )
+
+    def transact() -> list[int]:
+        """Commit three records twice; return their offsets."""
+        landed: list[int] = []
+        other.init_transactions(30)
+        for end, places in (("commit", landed), ("commit", landed)):
+            other.begin_transaction()
+            for _ in range(3):
+                note = partial(noted, places)
+                other.produce(topic.name, b"{}", partition=FIRST, on_delivery=note)
+            other.flush(10)
+            getattr(other, f"{end}_transaction")(10)
+        return landed
+
+    async with probing(Probe(kafka_broker, tmp_path, topic)) as app:
+        offsets = await put(producer, topic, 2)
+        offsets += await asyncio.to_thread(transact)
+        await app.all_seen(offsets)
+        assert app.seen[FIRST] == offsets == [0, 1, 2, 3, 4, 6, 7, 8]
+        # The last is a marker: there is nothing behind it, and nothing left to do.
+        await commits(app, 10)
+        assert app.batch_consumer.refetched == 0
+        offsets += await put(producer, topic, 2)
+        await app.all_seen(offsets)
+        assert app.seen[FIRST] == offsets
+        assert app.batch_consumer.refetched == 0
