@@ -152,6 +152,10 @@ class Consumer(driver.Consumer):
 
     def _fetchable(self) -> set[TP]:
         active: set[TP] = self._get_active_partitions()
+        if self.app.rebalancing:
+            # Faust empties its queues once more when it lets the flow go on: what had been fetched
+            # by then would be lost, and outstanding for ever.
+            return {tp for tp in active if self._is_changelog_tp(tp)}
         return {tp for tp in active if self.outstanding[tp] < MAX_OUTSTANDING}
 
     async def _wait_next_records(self, timeout: float) -> tuple[_Fetched, set[TP]]:
@@ -322,9 +326,12 @@ class Consumer(driver.Consumer):
         `durable` is given where less may be committed: what is kept in memory alone is read again
         after a restart.
         """
+        if batch.generation != self.app.consumer_generation_id:
+            # Of an older assignment: what was outstanding then was forgotten with it.
+            return
         if self.outstanding[batch.tp] > 0:
             self.outstanding[batch.tp] -= 1
-        if processed is not None and batch.generation == self.app.consumer_generation_id:
+        if processed is not None:
             whole = processed > batch.records[-1].offset
             end = batch.end if whole else None
             self._go_on(batch.tp, processed, processed if durable is None else durable, end)
