@@ -358,7 +358,8 @@ class Consumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Wait for the batches in flight, not for those that wait, and commit."""
         if self._busy:
-            limit = self.app.conf.broker_rebalance_timeout
+            # Who waits until the rebalance's end is put out of the group, and cannot commit.
+            limit = self.app.conf.broker_rebalance_timeout / 2
             try:
                 await asyncio.wait_for(self._idle.wait(), limit)
             except TimeoutError:

@@ -159,6 +159,30 @@ async def test_a_revoke_waits_for_the_batch_in_flight_and_commits_it(
         assert await joining == 10
 
 
+async def test_a_batch_that_outlives_its_assignment_moves_no_commit_of_the_next(
+    kafka_broker: str, tmp_path: Path, producer: AIOKafkaProducer, topic: Topic
+) -> None:
+    async with probing(Probe(kafka_broker, tmp_path, topic)) as app:
+        await put(producer, topic, 5)
+        await commits(app, 5)
+        app.gate.clear()
+        await put(producer, topic, 5)
+        await eventually(lambda: in_flight(app), 10)
+        generation = app.consumer_generation_id
+        # The revoke gives up waiting after the rebalance timeout of 6 s.
+        async with another_member(kafka_broker, app.conf.id, topic):
+            assert app.consumer_generation_id != generation
+            assert await app.committed() == 5
+            app.gate.set()
+            await eventually(lambda: idle(app), 10)
+            assert await app.committed() == 5
+        offsets = list(range(10))
+        await app.all_seen(offsets)
+        await commits(app, 10)
+        # Read again by its next owner, which is this one: the book knows such records.
+        assert app.seen[FIRST][5:] in ([*range(5, 10), *range(5, 10)], [*range(5, 10)])
+
+
 async def in_flight(app: Probe) -> bool:
     return app.batch_consumer.in_flight > 0
 
