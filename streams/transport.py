@@ -34,6 +34,8 @@ SESSION: Final = 6.0
 MAX_BATCH: Final = 500
 # One being processed and one waiting: enough to never idle, and no queue of Faust's ever fills.
 MAX_OUTSTANDING: Final = 2
+# What a reader takes of transactions: none that are open or were aborted.
+COMMITTED: Final = "read_committed"
 # How often a fetch looks again at partitions that it left out because they were busy.
 BUSY_POLL: Final = 0.02
 # Seconds a fetch waits for records when no partition is left out.
@@ -104,6 +106,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         fetcher._prefetch_backoff = PREFETCH_BACKOFF
         fetcher._get_actions_per_node = plan_beside
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
+        consumer = super()._create_consumer(loop)
+        # Faust fixes it to read_uncommitted: an event of a transaction that was aborted never was.
+        consumer._isolation_level = COMMITTED
+        return consumer
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> _Fetched:
         start = _positions(consumer)
@@ -445,6 +453,7 @@ class Transport(driver.Transport):
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=COMMITTED,
         )
 
     async def read(self, topic: str, partition: int, offsets: range) -> list[ConsumerRecord]:

@@ -234,7 +234,7 @@ async def test_what_compaction_removed_is_passed_without_a_seek(
         await commits(app, 21)
 
 
-async def test_markers_of_transactions_are_passed_also_where_nothing_follows_them(
+async def test_markers_of_transactions_are_passed_and_what_was_aborted_is_not_taken(
     kafka_broker: str, tmp_path: Path, producer: AIOKafkaProducer, topic: Topic
 ) -> None:
     other = Producer(
@@ -242,25 +242,27 @@ async def test_markers_of_transactions_are_passed_also_where_nothing_follows_the
     )
 
     def transact() -> list[int]:
-        """Commit three records twice; return their offsets."""
+        """Commit three records, abort three, and commit three; return the offsets that count."""
         landed: list[int] = []
+        aborted: list[int] = []
         other.init_transactions(30)
-        for end, places in (("commit", landed), ("commit", landed)):
+        for end, places in (("commit", landed), ("abort", aborted), ("commit", landed)):
             other.begin_transaction()
             for _ in range(3):
                 note = partial(noted, places)
                 other.produce(topic.name, b"{}", partition=FIRST, on_delivery=note)
             other.flush(10)
             getattr(other, f"{end}_transaction")(10)
+        assert aborted == [6, 7, 8]
         return landed
 
     async with probing(Probe(kafka_broker, tmp_path, topic)) as app:
         offsets = await put(producer, topic, 2)
         offsets += await asyncio.to_thread(transact)
         await app.all_seen(offsets)
-        assert app.seen[FIRST] == offsets == [0, 1, 2, 3, 4, 6, 7, 8]
+        assert app.seen[FIRST] == offsets == [0, 1, 2, 3, 4, 10, 11, 12]
         # The last is a marker: there is nothing behind it, and nothing left to do.
-        await commits(app, 10)
+        await commits(app, 14)
         assert app.batch_consumer.refetched == 0
         offsets += await put(producer, topic, 2)
         await app.all_seen(offsets)
