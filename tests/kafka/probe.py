@@ -21,9 +21,9 @@ from streams.settings import Settings
 from streams.topics import Topic
 from streams.transport import Batch
 from tests.conftest import eventually
+from tests.kafka.test_losses import PARTITIONS
 
-PARTITIONS = 2
-#: A test topic's partition that the tests look at; the other one only has to be there.
+#: A test topic's partition that the tests look at; the others only have to be there.
 FIRST = 0
 
 
