@@ -321,12 +321,35 @@ class Consumer(driver.Consumer):
             )
             self.expired += earliest - expected
             self.processed[tp] = expected = earliest
+        await self._seek_again(tp, expected)
+
+    async def _seek_again(self, tp: TP, expected: int) -> None:
         self.refetched += 1
         logger.warning("%s: records from offset %d were lost on the way: again", tp, expected)
         # In the consumer's thread: a plain seek races with the fetch under way there, which then
         # moves the position forward again.
         await self.seek_wait({tp: expected})
         self._epoch[tp] += 1
+
+    async def follows(self, batch: Batch, expected: int) -> bool:
+        """Tell whether a changelog's batch goes on there; else read again what was lost before it.
+
+        Rows that are lost would be missing from the tables without a word.
+        """
+        tp = batch.tp
+        start = batch.records[0].offset if batch.start is None else batch.start
+        if min(start, batch.records[0].offset) <= expected:
+            return True
+        try:
+            earliest = (await self.earliest_offsets(tp)).get(tp, 0)
+            if start <= earliest:
+                return True
+            if batch.epoch == self._epoch[tp]:
+                await self._seek_again(tp, max(expected, earliest))
+        except KafkaError as error:
+            # Moved away meanwhile: whoever has it now reads it all.
+            logger.info("%s: not read again: %s", tp, error)
+        return False
 
     def done(self, batch: Batch, processed: int | None = None, durable: int | None = None) -> None:
         """Take a batch back; `processed` is the offset to go on from, and to commit.

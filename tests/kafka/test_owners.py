@@ -12,9 +12,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from dev.logs import end_offsets, read_topic
+from streams.app import StreamsApp
 from streams.outgoing import EXIT_UNACKNOWLEDGED
 from streams.ownership import epoch_of, header
 from streams.partitions import partition_of
+from streams.settings import Settings
 from streams.transport import SESSION
 from tests.conftest import eventually
 from tests.kafka.test_losses import PARTITIONS, Worker, person, running, send
@@ -185,3 +187,66 @@ async def test_what_many_topics_say_of_one_person_at_once_is_all_in_the_persons_
         assert row["profile"]["registered"] and row["greeted"]
         assert row["choices"]["locale"] == "ru"
         assert row["choices"]["unsubscribed"] == ["tip"]
+
+
+class Forgetful(StreamsApp):
+    """Loses the first batch of rows of each partition between its consumer and its tables."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.deaths: list[str] = []
+        self.heartbeat._fatal = self.deaths.append
+        self.lost: set[int] = set()
+        load = self.partition_tables.on_changelog_event
+
+        async def forget(event: Any) -> None:
+            batch = event.value
+            if batch.tp.partition in self.lost:
+                await load(event)
+            else:
+                self.lost.add(batch.tp.partition)
+
+        self.partition_tables.on_changelog_event = forget  # type: ignore[method-assign]
+
+
+async def test_rows_that_are_lost_in_a_recovery_are_read_again_before_it_is_complete(
+    worker: Worker, tmp_path: Path
+) -> None:
+    people = [person() for _ in range(3000)]
+    async with running(worker) as producer:
+        await asyncio.gather(
+            *(send(producer, "watch_history", user, watch(user, 3)) for user in people)
+        )
+        await worker.at_rest("watch_history")
+    settings = Settings(
+        broker=f"kafka://{worker.broker}",
+        redis=worker.redis,
+        partitions=PARTITIONS,
+        clock="topic",
+        streams_port=worker.port,
+        data_dir=tmp_path,
+        link_secret="l" * 32,
+        jwt_secret="j" * 32,
+        api_keys=("k" * 32,),
+    )
+    app = Forgetful(settings)
+    await app.start()
+    try:
+
+        async def ready() -> bool:
+            return app.recovered() and len(app.partition_tables.partitions_held) == PARTITIONS
+
+        await eventually(ready, 60)
+        assert app.lost == set(range(PARTITIONS))
+        missing = [
+            user
+            for user in people
+            if app.partition_tables.tables(partition_of(user, PARTITIONS)).row(
+                f"watch_history:{user}|2026-11".encode()
+            )
+            is None
+        ]
+        assert missing == []
+        assert app.batch_consumer.refetched >= PARTITIONS
+    finally:
+        await asyncio.wait_for(app.stop(), 30)
