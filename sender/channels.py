@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -44,6 +44,8 @@ def fault(job: Job, error: Exception) -> Outcome:
 
 
 Outcomes = list[tuple[Job, Outcome]]
+#: Whether no further job is to be begun: the worker stops, or the jobs' partition is another's.
+Halted = Callable[[], bool]
 
 
 class Channel(Protocol):
@@ -66,11 +68,14 @@ class Channel(Protocol):
     async def stop(self) -> None:
         """Close in good order; no job is given after."""
 
-    def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Deliver the jobs and yield their outcomes in groups, each as soon as it is known.
 
         A job that fails never touches its neighbours. A job that nothing was tried for, because
-        nothing can be (every server away), is left out: wait until `ready`, then ask again.
+        nothing can be (every server away) or is to be (`halted`), is left out: wait until `ready`,
+        then ask again. Whoever asks for the next group has written down the one before.
         """
         ...
 
@@ -91,7 +96,9 @@ class LogChannel:
     async def stop(self) -> None:
         """Hold nothing."""
 
-    async def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    async def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Log each job's id and kind (no personal data) and call it sent."""
         for job in jobs:
             logger.warning("log channel: job %s of kind %s", job.job_id, job.kind)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sender.channels import Outcome, Outcomes, fault
+from sender.channels import Halted, Outcome, Outcomes, fault
 from sender.links import ConfirmLinks, LinkMaker
 from sender.message import Mail, build
 from sender.render import Renderer
@@ -22,13 +22,18 @@ from streams.fields import address
 from streams.jobs import Job
 from streams.kinds import EMAIL
 from streams.settings import Settings
+from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class EmailChannel:
-    """Sends jobs as mails, as many at once as the pool has connections."""
+    """Sends jobs as mails, as many at once as the pool has connections to one server.
+
+    A mail is in flight from before its first command until its outcome is written down: so many
+    may have been sent, and nobody knows, when the process is killed.
+    """
 
     settings: Settings
     renderer: Renderer
@@ -38,6 +43,11 @@ class EmailChannel:
     pool: Pool
     name: str = EMAIL
     repeatable: bool = False
+    _slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have as many mails in flight as connections: over all batches, and over all servers."""
+        self._slots = asyncio.Semaphore(self.pool.size)
 
     @property
     def paused_by(self) -> str | None:
@@ -55,7 +65,9 @@ class EmailChannel:
         """Wait until a mail server may be asked again."""
         await self.pool.ready()
 
-    async def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    async def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Send the jobs' mails and yield outcomes as they come in.
 
         Raises RedisUnavailable before anything is tried: suppressions are looked up and links
@@ -75,7 +87,7 @@ class EmailChannel:
         done: asyncio.Queue[tuple[Job, Outcome] | None] = asyncio.Queue()
         waiting = iter(todo)
         workers = [
-            asyncio.create_task(self._work(waiting, done, now))
+            asyncio.create_task(self._work(waiting, done, now, halted))
             for _ in range(min(len(todo), self.pool.size))
         ]
         running = len(workers)
@@ -92,26 +104,42 @@ class EmailChannel:
                         break
                     item = done.get_nowait()
                 if group:
-                    yield group
+                    try:
+                        yield group
+                    finally:
+                        self._free(len(group))
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await end(*workers)
+            while not done.empty():
+                self._free(done.get_nowait() is not None)
 
     async def _work(
         self,
         jobs: Iterator[Job],
         done: asyncio.Queue[tuple[Job, Outcome] | None],
         now: datetime,
+        halted: Halted,
     ) -> None:
         """Send one job after the other, until there is none or no server to be reached."""
         try:
-            for job in jobs:
-                if (outcome := await self._send(job, now)) is None:
-                    return
-                done.put_nowait((job, outcome))
+            while True:
+                await self._slots.acquire()
+                outcome = None
+                try:
+                    if halted() or (job := next(jobs, None)) is None:
+                        return
+                    if (outcome := await self._send(job, now)) is None:
+                        return
+                    done.put_nowait((job, outcome))
+                finally:
+                    # Else it is freed when the outcome has been written down.
+                    self._free(outcome is None)
         finally:
             done.put_nowait(None)
+
+    def _free(self, slots: int) -> None:
+        for _ in range(slots):
+            self._slots.release()
 
     async def _send(self, job: Job, now: datetime) -> Outcome | None:
         """Return what became of one mail; None if nothing was tried."""

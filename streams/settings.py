@@ -114,6 +114,8 @@ class Settings:
     default_timezone: str = "UTC"
     default_locale: str = "en"
     delivery_window: Window = Window(time(9), time(21))
+    # Two lanes of 16: where more connections gave no more mails a second (LIMITS: 8 to 16).
+    mails_in_flight: int = 32
     data_dir: Path = Path("data")
     retry_scale: float = 1.0
 
@@ -257,6 +259,8 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "default_timezone": _zone,
     "default_locale": _one_of(*LOCALES),
     "delivery_window": Window.from_text,
+    # At least one for each lane.
+    "mails_in_flight": _whole(len(kinds.LANES), 1000),
     "data_dir": Path,
     "retry_scale": _scale,
 }
