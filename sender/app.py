@@ -23,6 +23,7 @@ from sender.lanes import Lane
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks, LinkMaker
 from sender.render import Renderer
+from sender.smtp.destinations import Destinations
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from sender.web import SenderSite, mount
@@ -72,6 +73,7 @@ class SenderApp(CinemaApp):
         self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
         # A pool for each lane: an urgent mail never waits for a bulk one's connection.
         self.pools = {lane: Pool.from_settings(settings) for lane in settings.lanes}
+        self.destinations = Destinations(settings.domain_limits)
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
         self.delivering = Delivering(
             self.outgoing, self.delivery_log, self.suppressions, self.time, self._halted
@@ -97,6 +99,8 @@ class SenderApp(CinemaApp):
                 self.confirm_links,
                 self.suppressions,
                 self.pools[name],
+                self.destinations,
+                name,
             ),
             WebsocketChannel(self.renderer, self.inbox),
             LogChannel(),

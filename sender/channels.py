@@ -19,13 +19,14 @@ logger = logging.getLogger(__name__)
 class Outcome:
     """What became of one try of one job.
 
-    `after` is how long to wait before the next try, for `retrying` alone; None leaves the pace to
-    the lane. `suppress` asks for the address to be left alone from now on (RFC 3463: 5.1.x).
+    `after` is how long to wait before the next try; for `retrying` None leaves the pace to the
+    lane. `deferred` was not tried and comes again as the same try.
+    `suppress` asks for the address to be left alone from now on (RFC 3463: 5.1.x).
     `maybe` says that it may have arrived though nobody said so: a repeat may be a second one.
     `outputs` are records to be acknowledged before the job is marked (an inbox entry).
     """
 
-    status: Literal["sent", "skipped", "failed", "retrying"]
+    status: Literal["sent", "skipped", "failed", "retrying", "deferred"]
     reason: str
     after: timedelta | None = None
     suppress: bool = False

@@ -37,7 +37,13 @@ DAYS: Final = 30
 SLICE: Final = 500
 
 Mark = Literal["s", "f", "k", "r", "n", "c", "-"]
-MARKS: Final[dict[str, Mark]] = {"sent": "s", "failed": "f", "skipped": "k", "retrying": "r"}
+MARKS: Final[dict[str, Mark]] = {
+    "sent": "s",
+    "failed": "f",
+    "skipped": "k",
+    "retrying": "r",
+    "deferred": "-",
+}
 
 
 @dataclass

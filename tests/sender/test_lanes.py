@@ -351,6 +351,34 @@ async def test_a_halted_batch_waits_neither_for_mail_servers_nor_for_redis(
     assert lane.waits.reason is None and ledger.in_hand == 0
 
 
+async def test_a_job_that_is_put_off_costs_no_attempt_and_comes_again_as_the_same(
+    lane: Lane, told: Told, redis: Redis, settings: Settings
+) -> None:
+    told.outcomes["letter"] = Outcome("deferred", "over the limit", after=timedelta(seconds=7))
+    results = await lane.handle([job_of()], NOW, never)
+    (again,) = held(results)
+    assert (again.attempt, again.not_before) == (0, NOW + timedelta(seconds=7))
+    assert [item.status for item in deliveries(results)] == ["deferred"]
+    await results.settle()
+    del told.outcomes["letter"]
+    other = lane_of(Ledger(redis, "two", "1"), told, settings, redis)
+    results = await other.handle([msgspec.structs.replace(again, not_before=None)], NOW, never)
+    assert [(item.status, item.attempt) for item in deliveries(results)] == [("sent", 0)]
+    assert other.maybe_sent == other.counts["foreign"] == 0
+
+
+async def test_a_worker_killed_after_it_put_a_job_off_leaves_no_doubt(
+    lane: Lane, told: Told, redis: Redis, settings: Settings
+) -> None:
+    told.outcomes["letter"] = Outcome("deferred", "over the limit", after=timedelta(seconds=7))
+    await lane.handle([job_of()], NOW, never)
+    other = Ledger(redis, "two", "1", clock=lambda: 2**43)
+    results = await lane_of(other, told, settings, redis).handle([job_of()], NOW, never)
+    assert [item.attempt for item in held(results)] == [0]
+    await results.settle()
+    assert [verdict.state for verdict in await other.claim([job_of()])] == ["mine"]
+
+
 async def test_a_repeat_of_a_job_in_hand_waits_until_it_is_settled(lane: Lane, told: Told) -> None:
     job = job_of()
     results = await lane.handle([job], NOW, never)
