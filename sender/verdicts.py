@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 
 
 class _Noted(msgspec.Struct, array_like=True):
-    status: Literal["sent", "skipped", "failed", "retrying"]
+    status: Literal["sent", "skipped", "failed", "retrying", "deferred"]
     reason: str
     after: float | None
     suppress: bool

@@ -21,16 +21,14 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from dev import services, workers
-from dev.folder import Secrets
+from dev import services
 from dev.logs import read_topic
-from dev.ports import free_port
 from dev.services import EMBEDDED
-from sender.smtp.pool import CONNECTIONS
 from streams.faults import POINTS
 from streams.partitions import partition_of
 from tests.conftest import eventually, running
 from tests.integration.cinema import Gauges
+from tests.worker import Worker
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -39,6 +37,8 @@ PARTITIONS = 2
 PEOPLE = 60
 # Exceptions in a row that stop a topic.
 ERRORS = 3
+# Mails that a sender may have under way at once: what a kill may repeat.
+IN_FLIGHT = 4
 # A worker takes seconds to start, and a claim of the killed one runs out after 15 s.
 LIMIT = 60.0
 
@@ -46,49 +46,29 @@ LIMIT = 60.0
 class Stack:
     """One worker of each app over a broker, a Redis and a mailbox."""
 
-    def __init__(self, broker: str, environ: dict[str, str], mailbox: str, data: Path) -> None:
-        self.broker, self.mailbox, self._environ = broker, mailbox, environ
-        self._ports = {app: free_port() for app in workers.APPS}
-        self._data = data
-        self.workers: dict[str, workers.Worker] = {}
+    def __init__(self, broker: str, mailbox: str, data: Path, **settings: object) -> None:
+        self.broker, self.mailbox = broker, mailbox
+        self._data, self._settings, self._numbers = data, settings, count()
+        self.workers: dict[str, Worker] = {}
 
     async def start(self, app: str, fault: str = "", module: str = "") -> None:
         """Start a worker, to be killed at a point or not, and wait until it is ready."""
-        environ = {**self._environ, "CINEMA_FAULT": fault}
-        worker = workers.worker(app, 0, self._ports[app], environ, self._data)
-        if module:
-            worker.child.command = [
-                module if part == f"{app}.app" else part for part in worker.child.command
-            ]
+        data = self._data / f"{app}-{next(self._numbers)}"
+        worker = Worker(module or f"{app}.app", data, **self._settings, FAULT=fault)
         self.workers[app] = worker
-        await worker.child.start()
+        await worker.start()
         await eventually(worker.ready, LIMIT)
 
     async def again(self, app: str, fault: str = "", module: str = "") -> None:
         """End a worker and start another in its place."""
-        await self.workers[app].child.stop(15)
+        await self.workers[app].stop()
         await self.start(app, fault, module)
 
     async def dies(self, app: str) -> None:
         """Wait until a worker has killed itself."""
-        child = self.workers[app].child
-        assert await asyncio.wait_for(child.wait(), LIMIT) == -signal.SIGKILL, child.tail()
-
-    async def waits_for(self) -> str:
-        """Return what the streams worker waits for, in its own words."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self.workers['streams'].url}/health/ready") as response,
-        ):
-            return "" if response.status == 200 else await response.text()
-
-    async def gauges(self, app: str) -> Gauges:
-        """Return a worker's numbers."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self.workers[app].url}/metrics") as response,
-        ):
-            return Gauges(await response.text())
+        process = self.workers[app].process
+        assert process is not None
+        assert await asyncio.wait_for(process.wait(), LIMIT) == -signal.SIGKILL
 
     async def mails(self) -> Counter[tuple[str, str]]:
         """Return how often each mail came, by address and Message-ID."""
@@ -108,7 +88,7 @@ class Stack:
             return wanted <= {address for address, _ in mails}
 
         async def quiet() -> bool:
-            found = await self.gauges("sender")
+            found = await self.workers["sender"].gauges()
             return found.total("cinema_lag") == 0 == found.total("cinema_in_hand")
 
         await eventually(all_have_one, LIMIT, 0.2)
@@ -124,7 +104,7 @@ class Stack:
 
         async def none_left() -> bool:
             nonlocal found
-            found = await self.gauges("streams")
+            found = await self.workers["streams"].gauges()
             places = found.values("cinema_lag", "partition")
             return len(places) == PARTITIONS and found.total("cinema_lag", topic=topic) == 0
 
@@ -147,21 +127,22 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         redis = await opened.enter_async_context(running(services.redis(data, broker=EMBEDDED)))
         mailbox, url = services.mailbox(data)
         await opened.enter_async_context(running(mailbox))
-        environ = workers.settings(
-            broker=f"embedded://{broker.address}",
-            redis=f"redis://{redis.address}/0",
-            smtp=f"smtp://{mailbox.address}",
-            clock="wall",
-            secrets=Secrets("k" * 32, "j" * 32, "l" * 32),
-            sender_urls=["http://localhost"],
+        stack = Stack(
+            broker.address,
+            url,
+            data / "workers",
+            BROKER=f"embedded://{broker.address}",
+            REDIS=f"redis://{redis.address}/0",
+            SMTP=f"smtp://{mailbox.address}",
+            PARTITIONS=PARTITIONS,
+            ERRORS_IN_A_ROW=ERRORS,
+            MAILS_IN_FLIGHT=IN_FLIGHT,
         )
-        own = {"CINEMA_PARTITIONS": str(PARTITIONS), "CINEMA_ERRORS_IN_A_ROW": str(ERRORS)}
-        stack = Stack(broker.address, {**environ, **own}, url, data)
-        for app in workers.APPS:
+        for app in ("streams", "sender"):
             await stack.start(app)
         yield stack
         for worker in stack.workers.values():
-            await worker.child.stop(15)
+            await worker.kill()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -216,7 +197,7 @@ async def test_a_streams_worker_killed_at_this_point_loses_nothing_and_sends_no_
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     ("point", "least", "most"),
-    [("claimed", 0, 0), ("accepted", 1, CONNECTIONS), ("unmarked", 0, 0)],
+    [("claimed", 0, 0), ("accepted", 1, IN_FLIGHT), ("unmarked", 0, 0)],
 )
 async def test_a_sender_killed_at_this_point_loses_nothing_and_repeats_what_was_in_flight(
     stack: Stack, producer: AIOKafkaProducer, point: str, least: int, most: int
@@ -226,8 +207,8 @@ async def test_a_sender_killed_at_this_point_loses_nothing_and_repeats_what_was_
     await stack.dies("sender")
     await stack.start("sender")
     mails = await stack.greeted(people)
-    found = await stack.gauges("sender")
-    maybe = found.total("cinema_lane_jobs", outcome="maybe_sent")
+    found = await stack.workers["sender"].gauges()
+    maybe = found.total("cinema_maybe_sent_twice_total")
     twice = sum(number - 1 for number in mails.values())
     print(f"\n{point}: {twice} mails of {PEOPLE} twice, {maybe:.0f} counted as maybe sent")
     assert least <= twice <= most
@@ -249,13 +230,13 @@ async def test_a_topic_whose_decisions_raise_stands_still_says_so_and_goes_on_on
         await producer.send_and_wait("letters", msgspec.json.encode(letter), partition=place)
 
     async def says_so() -> bool:
-        return "letters stands still" in await stack.waits_for()
+        return "letters stands still" in await stack.workers["streams"].waits_for()
 
     await eventually(says_so, LIMIT, 0.2)
     # Another topic goes on, and no letter is taken any more.
     people = await register(producer)
     await stack.greeted(people)
-    stopped = await stack.gauges("streams")
+    stopped = await stack.workers["streams"].gauges()
     assert stopped.total("cinema_topics_stopped") == 1
     assert stopped.total("cinema_records", topic="letters", outcome="dead") == ERRORS
     assert stopped.total("cinema_lag", topic="letters") == 4
