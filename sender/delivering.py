@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from sender.business_time import BusinessTime
 from sender.lanes import Lane
 from sender.suppressions import Suppressions
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, place
 from streams.delivery_log import DeliveryLog
 from streams.errors import RedisUnavailable
 from streams.jobs import Erase, Job, decode_delivery, decode_outbox
@@ -98,9 +98,8 @@ class Delivering:
                 found.append(decode(record.value or b""))
             except msgspec.DecodeError as error:
                 at: datetime = self._time.now(partition)
-                place = f"{record.topic}/{record.partition}/{record.offset}"
-                logger.error("%s cannot be read: %s", place, error)
-                dead.append(dead_letter(record, error, at, place))
+                logger.error("%s cannot be read: %s", place(record), error)
+                dead.append(dead_letter(record, error, at, place(record)))
         return found, dead
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -18,7 +18,7 @@ from aiokafka import ConsumerRecord
 from agents.held import release
 from streams import timetable, walking
 from streams.clock import AHEAD, tick_of
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, place
 from streams.decisions import Agent, Arrival, Decision
 from streams.delivery_log import ERASED
 from streams.errors import InvalidRecord
@@ -26,7 +26,8 @@ from streams.events import now_utc
 from streams.jobs import Erase
 from streams.outgoing import Outgoing
 from streams.processing import Done
-from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route, timestamp
+from streams.records import timestamp
+from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route
 from streams.settings import Settings
 from streams.state import State
 from streams.topics import CLOCK, MIB
@@ -125,7 +126,7 @@ class Deciding:
             del work.outputs[mark[0] :]
             work.size = mark[1]
             if not isinstance(error, INPUT_ERRORS):
-                logger.exception("a decision about %s raised", _place(record))
+                logger.exception("a decision about %s raised", place(record))
             work.emit([dead_letter(record, error, now, _identity(record))])
             outcome = "dead"
         work.ended(record, outcome)
@@ -264,12 +265,8 @@ class Deciding:
         tables.merge()
 
 
-def _place(record: ConsumerRecord) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
-
-
 def _identity(record: ConsumerRecord) -> str:
     for name, value in record.headers:
         if name == ORIGIN and value:
             return bytes(value).decode(errors="replace")
-    return _place(record)
+    return place(record)

@@ -126,8 +126,9 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could not be used (topic `dead_letters`).
 
-    `key` and `value` are base64, the value's first MiB; `length` and `sha256` are of the whole
-    value. `error` is the error's class and message. `origin` is the identity a replay keeps.
+    `key`, `value` and `headers` are base64, the value's first MiB; `length` and `sha256` are of the
+    whole value. `error` is the error's class and message, `stack` our frames from where it was
+    raised outwards. `timestamp` is the record's own time, `origin` the identity a replay keeps.
     """
 
     topic: str
@@ -138,8 +139,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     length: int
     sha256: str
     error: str
+    stack: list[str]
     at: datetime
-    origin: str | None = None
+    timestamp: datetime
+    headers: dict[str, str | None]
+    origin: str
 
 
 def job_id(occasion: str, kind: str, user_id: str, channel: str) -> str:
