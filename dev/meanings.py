@@ -138,6 +138,7 @@ FIELDS: Final = {
     "InboxEntry.url": "where it leads; may be empty",
     "InboxEntry.created_at": "when the job was decided",
     "InboxRead.read": "ids of entries that the person has read",
+    "InboxErased.erased": "entries made until then are not put back",
     "Confirmation.at": "when the link was followed",
     "DeadLetter.topic": "where the record was read",
     "DeadLetter.partition": "its partition",

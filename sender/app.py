@@ -19,6 +19,8 @@ from sender.inbox import Inbox
 from sender.lanes import Lane
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks, LinkMaker
+from sender.refill import Refill
+from sender.refilling import Filling, Refilling
 from sender.render import Renderer
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
@@ -27,10 +29,12 @@ from sender.web.preview import make_preview
 from sender.web.seats import Seats
 from sender.websocket import WebsocketChannel
 from streams import kinds, topics
+from streams.declaring import bootstrap
 from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
 from streams.lag import SENDER_GROUP
+from streams.logs import Logs
 from streams.metrics import Metrics, Row
 from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
@@ -62,6 +66,12 @@ class SenderApp(CinemaApp):
         self.renderer = Renderer(settings)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
+        filling = Filling(
+            self.redis,
+            Refill(self.redis, settings, self.ledger),
+            lambda: Logs(bootstrap(settings)),
+        )
+        self.refilling = Refilling(filling, self.ledger.owner)
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
         self.delivering = Delivering(
             self.outgoing, self.delivery_log, self.suppressions, self.time, self._interrupted
@@ -97,12 +107,14 @@ class SenderApp(CinemaApp):
 
     async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         topic = batch.tp.topic
+        if topic == topics.CLOCK.name:
+            return await self.time.process(batch, records)
+        if not await self.refilling.full(self._interrupted):
+            return Done(records[0].offset)
         if topic == topics.DELIVERIES.name:
             return await self.delivering.fold_deliveries(batch, records)
         if topic == topics.SUPPRESSIONS.name:
             return await self.delivering.fold_suppressions(batch, records)
-        if topic == topics.CLOCK.name:
-            return await self.time.process(batch, records)
         lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 
@@ -115,6 +127,11 @@ class SenderApp(CinemaApp):
         await self.ledger.start()
         for channel in self._channels:
             await channel.start()
+
+    async def on_started(self) -> None:
+        """Look after Redis once the topics are there."""
+        await super().on_started()
+        await self.add_runtime_dependency(self.refilling)
 
     async def on_stop(self) -> None:
         """Close in good order: tasks, channels, claims, Redis."""
@@ -154,6 +171,8 @@ class SenderApp(CinemaApp):
             found.append(f"broker: {self.cinema.broker} does not answer")
         if not await answers(self.redis.ping):
             found.append("redis: does not answer")
+        elif self.refilling.waits_for is not None:
+            found.append(f"redis: {self.refilling.waits_for}")
         return found
 
     async def rows(self) -> Iterable[Row]:

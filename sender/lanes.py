@@ -20,7 +20,7 @@ import msgspec
 
 from sender.channels import Channel, Outcome, Outcomes
 from sender.ledger import Ledger
-from sender.outcomes import follow, waiting
+from sender.outcomes import follow, forgotten, waiting
 from streams.delivery_log import ERASED
 from streams.errors import RedisUnavailable
 from streams.jobs import Erase, Job
@@ -46,6 +46,7 @@ class _Batch:
 
     outcomes: Outcomes = field(default_factory=list)
     held: list[Job] = field(default_factory=list)
+    erased: list[Erase] = field(default_factory=list)
 
 
 class Lane:
@@ -88,11 +89,12 @@ class Lane:
         while no channel can deliver.
         """
         began = monotonic()
+        batch = _Batch()
         for record in jobs:
             if isinstance(record, Erase):
                 await self._erase(record)
+                batch.erased.append(record)
         todo = _last_attempts(record for record in jobs if isinstance(record, Job))
-        batch = _Batch()
         try:
             while todo:
                 # Business time goes on while the lane waits: what expires meanwhile is skipped.
@@ -185,6 +187,7 @@ class Lane:
     def _results(self, batch: _Batch, now: datetime) -> Results:
         outputs, settled = follow(batch.outcomes, now, self._scale)
         outputs += [waiting(job) for job in batch.held]
+        outputs += [forgotten(erase) for erase in batch.erased]
         self._ledger.returned(job for job, _ in settled)
 
         async def settle() -> None:

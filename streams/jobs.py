@@ -103,6 +103,12 @@ class InboxRead(msgspec.Struct, frozen=True):
     read: list[int]
 
 
+class InboxErased(msgspec.Struct, frozen=True):
+    """The person was erased: entries made until then are gone (topic `inbox`)."""
+
+    erased: datetime
+
+
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     """A confirmed address, for the cinema's own auth service (topic `confirmations`)."""
 
@@ -166,7 +172,9 @@ decode_job = msgspec.json.Decoder(Job).decode
 _decode_erase = msgspec.json.Decoder(Erase).decode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
-decode_inbox = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_entry = msgspec.json.Decoder(InboxEntry).decode
+_decode_read = msgspec.json.Decoder(InboxRead).decode
+_decode_erased = msgspec.json.Decoder(InboxErased).decode
 
 
 def decode_outbox(value: bytes) -> Job | Erase:
@@ -177,3 +185,12 @@ def decode_outbox(value: bytes) -> Job | Erase:
         if b'"erase"' not in value:
             raise
         return _decode_erase(value)
+
+
+def decode_inbox(value: bytes) -> InboxEntry | InboxRead | InboxErased:
+    """Return what a value of `inbox` says; told apart by its only field, or by there being more."""
+    if value.startswith(b'{"read"'):
+        return _decode_read(value)
+    if value.startswith(b'{"erased"'):
+        return _decode_erased(value)
+    return _decode_entry(value)

@@ -25,6 +25,7 @@ PARTITION_BYTES: Final = 8 << 20
 # Records given at once: enough to spread the cost of a call to Redis thin.
 MANY: Final = 5_000
 POLL_MS: Final = 200
+STOP: Final = 1.0
 # Seconds in which nothing more comes, though there is more: the broker is away.
 SILENCE: Final = 60.0
 
@@ -94,7 +95,10 @@ class Logs:
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        await self._consumer.stop()
+        # aiokafka's fetcher can miss that it is cancelled while it takes up a new assignment
+        # (0.14, consumer/fetcher.py); the second time it hears.
+        async with asyncio.timeout(STOP):
+            await self._consumer.stop()
 
     async def partitions(self, *topics: str) -> list[TopicPartition]:
         """Return the partitions of the topics."""
@@ -139,11 +143,11 @@ class Logs:
 
         They are read from their beginning to where they end now, unless offsets are given.
         """
-        if not partitions:
-            return
         begins = begins if begins is not None else await self.begins(partitions)
         ends = ends if ends is not None else await self.ends(partitions)
         total = sum(max(ends[tp] - begins[tp], 0) for tp in partitions)
+        if not total:
+            return
         consumer = self._consumer
         consumer.assign(partitions)
         for tp in partitions:
