@@ -36,7 +36,7 @@ async def redis(cinema: Cinema) -> AsyncIterator[Redis]:
 async def snapshot(redis: Redis) -> Snapshot:
     """Return all that can be put back: inboxes, lists, counts, suppressions, links, ended jobs."""
     found: Snapshot = {}
-    generation = await redis.get("dg") or b"0"
+    generation: Any = await redis.get("dg") or b"0"
     async for key in redis.scan_iter(count=1000):
         name = key.partition(b":")[0]
         if name == b"i":
@@ -54,7 +54,7 @@ async def snapshot(redis: Redis) -> Snapshot:
             counts = await redis.hgetall(key)
             found[b"dc"] = {status: number for status, number in counts.items() if number != b"0"}
         elif name == b"l":
-            row = await redis.hgetall(key)
+            row: dict[Any, Any] = await redis.hgetall(key)
             # The day from which a mark is kept counts from the filling.
             ended = {job: state[:1] for job, state in row.items() if state[:1] in b"sfk"}
             found[key] = {**ended, **({b"x": row[b"x"]} if b"x" in row else {})}
@@ -157,7 +157,7 @@ async def test_jobs_that_come_while_redis_is_filled_are_delivered_and_counted_on
     assert await cinema.wrong_numbers() == []
 
 
-async def test_a_redis_that_is_started_again_without_its_data_is_filled(
+async def test_a_sender_that_starts_beside_an_empty_redis_fills_it(
     cinema: Cinema, people: People, redis: Redis
 ) -> None:
     before = await snapshot(redis)
@@ -201,7 +201,8 @@ async def test_rebuild_mends_what_is_wrong_and_nothing_else(
     before = await snapshot(redis)
     user = digest(people.readers[1])
     await redis.delete(b"i:" + user, b"iu:" + user, b"ij:" + user, b"is:" + user, b"dl:" + user)
-    await redis.hset("dc:" + (await redis.get("dg") or b"0").decode(), "letter sent", 99_999)
+    generation: Any = await redis.get("dg") or b"0"
+    await redis.hset(f"dc:{generation.decode()}", "letter sent", "99999")
     await redis.hset("suppressed", "0" * 32, b'{"reason": "", "at": "2026-01-01T00:00:00Z"}')
     assert differences(before, await snapshot(redis))
     secrets = json.loads((cinema.up.data / "secrets.json").read_text())
