@@ -126,7 +126,10 @@ class Logs:
     async def since(
         self, partitions: Sequence[TopicPartition], at: datetime
     ) -> dict[TopicPartition, int]:
-        """Return the offset of the first record of that time or later, the end where none is."""
+        """Return where the first record of that time or later may lie; the end where none does.
+
+        Behind it lie older ones, too: a record that was sent on keeps its time.
+        """
         moment = int(at.timestamp() * 1000)
         found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, moment))
         ends = await self.ends(partitions)

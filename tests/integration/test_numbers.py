@@ -7,6 +7,7 @@ import pytest
 from dev.logs import end_offsets
 from streams.topics import INPUTS
 from tests.integration.cinema import OUTCOMES, Cinema
+from tests.integration.commands import Commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -14,6 +15,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 async def test_the_numbers_add_up(cinema: Cinema) -> None:
     wrong = await cinema.wrong_numbers()
     assert not wrong, "\n".join(wrong)
+
+
+async def test_the_command_that_reads_all_topics_says_so_too(
+    cinema: Cinema, commands: Commands
+) -> None:
+    await cinema.settle()
+    ran = await commands("streams", "reconcile")
+    assert (ran.status, ran.lines[-1]) == (0, "all adds up"), ran.out + ran.errors
 
 
 async def test_every_record_on_every_topic_has_an_outcome(cinema: Cinema) -> None:
