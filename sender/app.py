@@ -33,6 +33,7 @@ from streams.declaring import bootstrap
 from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
+from streams.jobs import STATUSES
 from streams.lag import SENDER_GROUP
 from streams.logs import Logs
 from streams.metrics import Metrics, Row
@@ -187,9 +188,11 @@ class SenderApp(CinemaApp):
             for what, number in lane.counts.items():
                 labels = {"lane": name, "outcome": what}
                 rows.append(Row("lane_jobs", labels, number, "Jobs of this process."))
-        for kind, statuses in (await self.delivery_log.counts()).items():
-            for status, number in statuses.items():
+        counts = await self.delivery_log.counts()
+        for kind in kinds.KINDS:
+            for status in STATUSES:
                 labels = {"kind": kind, "status": status}
+                number = counts.get(kind, {}).get(status, 0)
                 rows.append(Row("deliveries", labels, number, "Job ids by their latest status."))
         return rows
 

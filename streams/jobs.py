@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 Status = Literal["sent", "skipped", "deferred", "retrying", "failed"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 FINAL_STATUSES: Final = frozenset({"sent", "skipped", "failed"})
 
 

@@ -23,8 +23,6 @@ from streams.topics import CLOCK, TOPICS
 from tables.counts import OUTCOMES
 
 _AGENTS: Final = {agent.topic.name: agent for agent in AGENTS}
-#: What the streams worker reads.
-READ: Final = (*_AGENTS, CLOCK.name)
 # The outcomes that leave nothing of their own on a topic.
 SILENT: Final = ("applied", "decided", "duplicate")
 

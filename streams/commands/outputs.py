@@ -13,11 +13,11 @@ from aiokafka import ConsumerRecord
 
 from streams.commands.books import Books
 from streams.dead_letters import place
-from streams.jobs import FINAL_STATUSES, InboxEntry, decode_inbox
+from streams.jobs import FINAL_STATUSES, STATUSES, InboxEntry, decode_inbox
 from streams.kinds import WEBSOCKET
 
 QUEUED: Final = "queued"
-STATUSES: Final = (QUEUED, "sent", "skipped", "deferred", "retrying", "failed")
+TERMS: Final = (QUEUED, *STATUSES)
 NEVER: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -148,7 +148,7 @@ class Jobs:
 
 def line(kind: str, found: Counter[str]) -> str:
     """Return a kind's equation in one line."""
-    terms = " + ".join(f"{found[status]} {status}" for status in STATUSES)
+    terms = " + ".join(f"{found[status]} {status}" for status in TERMS)
     return f"{kind:18} {found.total():>9} = {terms}"
 
 

@@ -14,12 +14,13 @@ from aiokafka import TopicPartition
 
 from streams import topics
 from streams.commands import books as changelog
-from streams.commands.inputs import READ, Kept, Ledger
+from streams.commands.inputs import Kept, Ledger
 from streams.commands.outputs import Jobs, line
 from streams.commands.running import DONE, STATUSES, WRONG, Meter, moment, run, span
 from streams.declaring import bootstrap
 from streams.events import now_utc
 from streams.logs import Logs, Offsets
+from streams.lookups import READ
 from streams.settings import Settings
 
 PATIENCE: Final = timedelta(minutes=15)

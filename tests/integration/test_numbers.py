@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dev.logs import end_offsets
-from streams.topics import INPUTS
+from streams.kinds import KINDS
+from streams.topics import CONFIRMATIONS, HELD, INPUTS
 from tests.integration.cinema import OUTCOMES, Cinema
 from tests.integration.commands import Commands
 
@@ -23,6 +24,24 @@ async def test_the_command_that_reads_all_topics_says_so_too(
     await cinema.settle()
     ran = await commands("streams", "reconcile")
     assert (ran.status, ran.lines[-1]) == (0, "all adds up"), ran.out + ran.errors
+
+
+async def test_the_metrics_have_both_equations_as_the_alerts_ask_for_them(cinema: Cinema) -> None:
+    found = await cinema.settle()
+    for topic in (topic.name for topic in (*INPUTS, HELD, CONFIRMATIONS)):
+        assert found.values("cinema_records", "outcome") == set(OUTCOMES)
+        for partition in map(str, range(cinema.partitions)):
+            labels = {"topic": topic, "partition": partition}
+            records = found.total("cinema_records", **labels)
+            assert records == found.total("cinema_applied", **labels), labels
+    assert found.values("cinema_job_ids", "kind") == set(KINDS)
+    for kind in KINDS:
+        outcomes = found.total("cinema_deliveries", kind=kind)
+        assert found.total("cinema_job_ids", kind=kind) == outcomes, kind
+    waiting = sum(
+        found.total("cinema_deliveries", status=status) for status in ("deferred", "retrying")
+    )
+    assert found.total("cinema_deferred") == waiting
 
 
 async def test_every_record_on_every_topic_has_an_outcome(cinema: Cinema) -> None:
