@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 
 from dev.logs import end_offsets
@@ -42,6 +46,43 @@ async def test_the_metrics_have_both_equations_as_the_alerts_ask_for_them(cinema
         found.total("cinema_deliveries", status=status) for status in ("deferred", "retrying")
     )
     assert found.total("cinema_deferred") == waiting
+
+
+async def test_every_outcome_is_shown_to_its_person_with_a_reason(cinema: Cinema) -> None:
+    late, broken = await cinema.person(timezone="UTC"), await cinema.person(timezone="UTC")
+    await cinema.film()
+    await cinema.to_daytime()
+    await cinema.tick(cinema.now.replace(hour=22))
+    await cinema.send("weekly_reminder", {"event": "send_reminder", "users": [late]})
+    # The week's reminder is out already.
+    await cinema.send("weekly_reminder", {"event": "send_reminder", "users": [late]})
+    name = cinema.name("campaign")
+    campaign = {
+        "campaign_id": name,
+        "kind": "activity",
+        "at": cinema.now.timestamp() + 60,
+        "audience": {"users": [broken]},
+        "context": {"body": "x"},
+        "template": "no_such_template",
+    }
+    await cinema.send("campaigns", campaign, name)
+    await cinema.advance(minutes=2)
+    await cinema.advance(hours=12)
+    seen = set()
+    for user, told in cinema.log.deliveries.items():
+        if user in cinema.log.erased or len(told) > 100:
+            continue
+        assert all(one["reason"] for one in told), told
+        shown = await cinema.get(f"/users/{quote(user, safe='')}/deliveries")
+        by_time = [datetime.fromisoformat(one["at"]) for one in shown]
+        assert by_time == sorted(by_time, reverse=True)
+        assert {key(one) for one in shown} == {key(one) for one in told}
+        seen |= {one["status"] for one in told}
+    assert seen >= {"sent", "skipped", "deferred", "failed"}
+
+
+def key(delivery: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(delivery[name]) for name in ("job_id", "status", "reason", "attempt"))
 
 
 async def test_every_record_on_every_topic_has_an_outcome(cinema: Cinema) -> None:
