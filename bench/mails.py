@@ -20,7 +20,6 @@ from bench.figures import Figure, of_rounds
 from bench.processes import cpu_seconds
 from bench.sinks import blast, program, sink
 from dev.errors import StackError
-from dev.logs import high_watermarks
 from dev.stack import Stack
 from sender.links import LinkMaker
 from sender.message import Mail, build
@@ -28,6 +27,7 @@ from sender.render import Renderer
 from sender.samples import sample_job
 from streams import jobs, topics
 from streams.jobs import Job
+from streams.logs import high_watermarks
 from streams.partitions import partition_of
 from streams.settings import LOCALES, Settings
 

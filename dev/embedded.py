@@ -14,8 +14,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types.tuples import TP
 
-from dev.logs import high_watermarks
 from streams import transport
+from streams.logs import high_watermarks
 
 # Milliseconds that a fetch waits at the broker: the delay of a record that comes while it waits.
 # Short while records come, since those just sent lead to others; else longer: a fetch of a hundred

@@ -25,7 +25,8 @@ TOPICS: Final = {
     "deliveries": "what became of each notification, and why; also of those decided against",
     "inbox": "entries of people's inboxes, and which of them were read",
     "confirmations": "addresses that were confirmed, for the cinema's auth service",
-    "dead_letters": "records that could not be used, with their bytes and the reason",
+    "dead_letters": "records that could not be used, with their bytes and the reason; a null says "
+    "that the one of that key was replayed",
     "suppressions": "addresses that do not exist, as hashes: nothing is sent to them",
 }
 
@@ -137,6 +138,7 @@ FIELDS: Final = {
     "InboxEntry.url": "where it leads; may be empty",
     "InboxEntry.created_at": "when the job was decided",
     "InboxRead.read": "ids of entries that the person has read",
+    "InboxErased.erased": "entries made until then are not put back",
     "Confirmation.at": "when the link was followed",
     "DeadLetter.topic": "where the record was read",
     "DeadLetter.partition": "its partition",
@@ -146,8 +148,11 @@ FIELDS: Final = {
     "DeadLetter.length": "bytes of the whole value",
     "DeadLetter.sha256": "of the whole value",
     "DeadLetter.error": "the error's class and message: which field, and why",
+    "DeadLetter.stack": "where it was raised: our frames from there outwards, without values",
     "DeadLetter.at": "when it was given up",
-    "DeadLetter.origin": "send it again with this as header `cinema-origin` to keep its identity",
+    "DeadLetter.timestamp": "the record's own time, which a replay keeps",
+    "DeadLetter.headers": "the record's headers, base64",
+    "DeadLetter.origin": "the identity that a replay keeps, as header `cinema-origin`",
     "Suppression.reason": "what the mail server said",
     "Suppression.at": "when",
 }

@@ -28,9 +28,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 # So that writing twice gives the same text.
 SAMPLED_AT: Final = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 #: What else a topic's values may be.
-BESIDE: Final[dict[str, type[msgspec.Struct]]] = {
-    topics.OUTBOX_URGENT.name: jobs.Erase,
-    topics.INBOX.name: jobs.InboxRead,
+BESIDE: Final[dict[str, tuple[type[msgspec.Struct], ...]]] = {
+    topics.OUTBOX_URGENT.name: (jobs.Erase,),
+    topics.INBOX.name: (jobs.InboxRead, jobs.InboxErased),
 }
 #: Schemas that more than one topic or field names.
 SHARED: Final[tuple[type[msgspec.Struct], ...]] = (jobs.Job, jobs.Cause)
@@ -95,7 +95,7 @@ def events() -> str:
             body = f"\nValues are of the form [{topic.value.__name__}](#{_anchor(topic.value)}).\n"
         else:
             body = _fields(topic.value)
-        if other := BESIDE.get(topic.name):
+        for other in BESIDE.get(topic.name, ()):
             body += f"\nOr `{other.__name__}`: {_docstring(other)}\n{_fields(other)}"
         parts.append(_topic(topic, body))
     parts.append("\n# Forms that stand in others\n")

@@ -22,6 +22,8 @@ from sender.inbox import Inbox
 from sender.lanes import Lane
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks, LinkMaker
+from sender.refill import Refill
+from sender.refilling import Filling, Refilling
 from sender.render import Renderer
 from sender.smtp.destinations import Destinations
 from sender.smtp.pool import Pool
@@ -31,10 +33,13 @@ from sender.web.preview import make_preview
 from sender.web.seats import Seats
 from sender.websocket import WebsocketChannel
 from streams import kinds, topics
+from streams.declaring import bootstrap
 from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
 from streams.faust_app import CinemaApp, answers
+from streams.jobs import STATUSES
 from streams.lag import SENDER_GROUP
+from streams.logs import Logs
 from streams.metrics import Metrics, Row
 from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
@@ -74,6 +79,12 @@ class SenderApp(CinemaApp):
         # A pool for each lane: an urgent mail never waits for a bulk one's connection.
         self.pools = {lane: Pool.from_settings(settings) for lane in settings.lanes}
         self.destinations = Destinations(settings.domain_limits)
+        filling = Filling(
+            self.redis,
+            Refill(self.redis, settings, self.ledger),
+            lambda: Logs(bootstrap(settings)),
+        )
+        self.refilling = Refilling(filling, self.ledger.owner)
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
         self.delivering = Delivering(
             self.outgoing, self.delivery_log, self.suppressions, self.time, self._halted
@@ -111,12 +122,14 @@ class SenderApp(CinemaApp):
 
     async def _process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         topic = batch.tp.topic
+        if topic == topics.CLOCK.name:
+            return await self.time.process(batch, records)
+        if not await self.refilling.full(lambda: self._halted(batch)):
+            return Done(records[0].offset)
         if topic == topics.DELIVERIES.name:
             return await self.delivering.fold_deliveries(batch, records)
         if topic == topics.SUPPRESSIONS.name:
             return await self.delivering.fold_suppressions(batch, records)
-        if topic == topics.CLOCK.name:
-            return await self.time.process(batch, records)
         lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 
@@ -133,6 +146,11 @@ class SenderApp(CinemaApp):
         await self.ledger.start()
         for channel in self._channels:
             await channel.start()
+
+    async def on_started(self) -> None:
+        """Look after Redis once the topics are there."""
+        await super().on_started()
+        await self.add_runtime_dependency(self.refilling)
 
     async def on_stop(self) -> None:
         """Close in good order: mails, tasks, channels, claims, Redis.
@@ -184,14 +202,18 @@ class SenderApp(CinemaApp):
             found.append(f"broker: {self.cinema.broker} does not answer")
         if not await answers(self.redis.ping):
             found.append("redis: does not answer")
+        elif self.refilling.waits_for is not None:
+            found.append(f"redis: {self.refilling.waits_for}")
         return found
 
     async def rows(self) -> Iterable[Row]:
         """Return outcomes, lags and the rest for /metrics."""
         rows = [*self.log_rows()]
-        for kind, statuses in (await self.delivery_log.counts()).items():
-            for status, number in statuses.items():
+        counts = await self.delivery_log.counts()
+        for kind in kinds.KINDS:
+            for status in STATUSES:
                 labels = {"kind": kind, "status": status}
+                number = counts.get(kind, {}).get(status, 0)
                 rows.append(Row("deliveries", labels, number, "Job ids by their latest status."))
         return rows
 

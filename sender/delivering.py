@@ -17,7 +17,7 @@ from sender.channels import Halted
 from sender.lanes import Lane
 from sender.suppressions import Suppressions
 from sender.waits import Waits
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, place
 from streams.delivery_log import DeliveryLog
 from streams.errors import Moved, RedisUnavailable
 from streams.jobs import Erase, Job, decode_delivery, decode_outbox
@@ -112,9 +112,8 @@ class Delivering:
                 found.append(decode(record.value or b""))
             except msgspec.DecodeError as error:
                 at: datetime = self._time.now(partition)
-                place = f"{record.topic}/{record.partition}/{record.offset}"
-                logger.error("%s cannot be read: %s", place, error)
-                dead.append(dead_letter(record, error, at, place))
+                logger.error("%s cannot be read: %s", place(record), error)
+                dead.append(dead_letter(record, error, at, place(record)))
         return found, dead
 
     @staticmethod

@@ -20,7 +20,7 @@ import msgspec
 
 from sender.channels import Channel, Halted, Outcome, Outcomes
 from sender.ledger import Ledger
-from sender.outcomes import follow, waiting
+from sender.outcomes import follow, forgotten, waiting
 from sender.waits import Waits
 from streams.delivery_log import ERASED
 from streams.errors import RedisUnavailable
@@ -51,6 +51,7 @@ class _Batch:
     outcomes: Outcomes = field(default_factory=list)
     held: list[Job] = field(default_factory=list)
     left: set[str] = field(default_factory=set)
+    erased: list[Erase] = field(default_factory=list)
 
 
 class Lane:
@@ -92,11 +93,12 @@ class Lane:
         but the answers to what is under way; the results are then not `whole`.
         """
         began = monotonic()
+        batch = _Batch(halted)
         for record in jobs:
             if isinstance(record, Erase):
                 await self._erase(record)
+                batch.erased.append(record)
         todo = _last_attempts(record for record in jobs if isinstance(record, Job))
-        batch = _Batch(halted)
         try:
             while todo:
                 # Business time goes on while the lane waits: what expires meanwhile is skipped.
@@ -229,6 +231,7 @@ class Lane:
     def _results(self, batch: _Batch, now: datetime, whole: bool) -> Results:
         outputs, settled = follow(batch.outcomes, now, self._scale)
         outputs += [waiting(job) for job in batch.held]
+        outputs += [forgotten(erase) for erase in batch.erased]
         self._ledger.returned(job for job, _ in settled)
 
         async def settle() -> None:

@@ -22,7 +22,7 @@ from sender.channels import Outcome
 from sender.hands import Hands
 from sender.verdicts import Verdict, decode_verdict, encode_outcome
 from streams.errors import RedisUnavailable
-from streams.jobs import Job
+from streams.jobs import Delivery, Job
 from streams.serving import Script, digest
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Ledger:
         self._claim = Script(self.redis, "sender", "ledger_claim")
         self._mark = Script(self.redis, "sender", "ledger_mark")
         self._erase = Script(self.redis, "sender", "ledger_erase")
+        self._restore = Script(self.redis, "sender", "ledger_restore")
         # No spaces: the name stands between spaces in the ledger.
         self.owner = f"{self.worker}/{self.generation}".replace(" ", "_")
 
@@ -140,6 +141,11 @@ class Ledger:
         """Free the jobs here and leave their claims to run out."""
         self._hands.drop(jobs)
 
+    async def restore(self, ended: Iterable[Delivery]) -> None:
+        """Put back that jobs came to an end, as `deliveries` says, where that is not known."""
+        rows = ((*_key(one), MARKS[one.status]) for one in ended)
+        await self._restore.over((DAYS,), rows)
+
     async def erase(self, user_id: str, at: datetime) -> None:
         """Remove a user's entries; jobs made until then are `erased` when they come."""
         await self._erase(digest(user_id), _milliseconds(at), DAYS)
@@ -173,7 +179,7 @@ def _milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _key(job: Job) -> tuple[bytes, bytes]:
+def _key(job: Job | Delivery) -> tuple[bytes, bytes]:
     """Return key and field of a job: half the bytes where the id is a hash in hex."""
     try:
         return digest(job.user_id), bytes.fromhex(job.job_id)

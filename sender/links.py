@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from streams.errors import InvalidLink
+from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
 from streams.kinds import EMAIL, KINDS, WELCOME
 from streams.links import PREFERENCES, UNSUBSCRIBE, Tokens
@@ -29,6 +29,8 @@ from streams.settings import Settings
 UNSUBSCRIBE_AGE: Final = timedelta(days=400)
 PREFERENCES_AGE: Final = timedelta(days=90)
 CODE: Final = re.compile(r"[0-9a-f]{32}")
+# What the script says of an unknown code while Redis is being filled.
+FILLING: Final = 1
 # What browsers read otherwise than urlsplit does: white space, control characters, backslashes.
 ODD: Final = re.compile(r"[\s\\\x00-\x20\x7f]")
 
@@ -101,12 +103,22 @@ class ConfirmLinks:
         self._settings = settings
         self._visit = Script(redis, "sender", "link_visit")
 
+    @property
+    def life(self) -> timedelta:
+        """How long a link lives."""
+        return timedelta(days=self._settings.confirm_days)
+
+    @staticmethod
+    def has(job: Job) -> bool:
+        """Tell whether the job has a link."""
+        return confirms(job)
+
     async def store(self, jobs: Iterable[Job]) -> None:
         """Write down the links of those jobs that confirm an address, before their mails go.
 
         Written twice, a link stays what it is, with its visits.
         """
-        life = timedelta(days=self._settings.confirm_days)
+        life = self.life
         pipe: Any = self._redis.pipeline(transaction=True)
         for job in filter(confirms, jobs):
             code = confirm_code(self._settings.link_secret, job.job_id)
@@ -128,9 +140,12 @@ class ConfirmLinks:
     async def find(self, code: str, now: datetime, *, visit: bool = False) -> ConfirmLink:
         """Return what a code stands for, counting the visit if it is one.
 
-        Raises InvalidLink for a code that is unknown or expired.
+        Raises InvalidLink for a code that is unknown or expired, RedisUnavailable while it may
+        still become known.
         """
         found = await self._visit(code, int(visit)) if CODE.fullmatch(code) else []
+        if found == FILLING:
+            raise RedisUnavailable("links are being put back")
         if not found:
             raise InvalidLink("this confirmation link is not known or has expired")
         user, email, redirect, until, visits = found

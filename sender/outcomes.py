@@ -7,9 +7,9 @@ from datetime import datetime
 from sender import suppressions
 from sender.channels import Outcomes
 from sender.retries import conclude
-from streams.jobs import Job, encode
+from streams.jobs import Erase, InboxErased, Job, encode
 from streams.records import Output
-from streams.topics import DELIVERIES, HELD
+from streams.topics import DELIVERIES, HELD, INBOX
 
 
 def follow(outcomes: Outcomes, now: datetime, scale: float) -> tuple[list[Output], Outcomes]:
@@ -35,3 +35,8 @@ def follow(outcomes: Outcomes, now: datetime, scale: float) -> tuple[list[Output
 def waiting(job: Job) -> Output:
     """Return the record that holds a job until its `not_before`."""
     return Output(HELD, job.user_id, encode(job))
+
+
+def forgotten(erase: Erase) -> Output:
+    """Return the record that keeps an erased person's entries from being put back."""
+    return Output(INBOX, erase.user_id, encode(InboxErased(erased=erase.at)))

@@ -27,9 +27,9 @@ def record(address: str, reason: str, at: datetime) -> Output:
     return Output(SUPPRESSIONS, address_hash(address), encode(Suppression(reason=reason, at=at)))
 
 
-def lifting(address: str) -> Output:
-    """Return the record that lets an address be written to again."""
-    return Output(SUPPRESSIONS, address_hash(address), None)
+def lifting(name: str) -> Output:
+    """Return the record that lets the address of that hash be written to again."""
+    return Output(SUPPRESSIONS, name, None)
 
 
 class Suppressions:
@@ -58,6 +58,11 @@ class Suppressions:
         if pipe.command_stack:
             with answering():
                 await pipe.execute()
+
+    async def reset(self) -> None:
+        """Begin anew, from nothing: fold all of the topic after it."""
+        with answering():
+            await self._redis.delete(KEY)
 
     async def add(self, address: str, reason: str, at: datetime) -> None:
         """Suppress an address here at once; its `record` makes it last."""

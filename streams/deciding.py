@@ -19,7 +19,7 @@ from agents.held import release
 from streams import timetable, walking
 from streams.breaker import TopicBreaker
 from streams.clock import AHEAD, tick_of
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, place
 from streams.decisions import Agent, Arrival, Decision
 from streams.delivery_log import ERASED
 from streams.errors import InvalidRecord, TooLarge
@@ -28,7 +28,8 @@ from streams.faults import points
 from streams.jobs import Erase
 from streams.outgoing import Outgoing
 from streams.processing import Done
-from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route, timestamp
+from streams.records import timestamp
+from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route
 from streams.settings import Settings
 from streams.state import State
 from streams.topics import CLOCK, HELD, MIB
@@ -145,7 +146,7 @@ class Deciding:
             del work.outputs[mark[0] :]
             work.size = mark[1]
             if not isinstance(error, EXPECTED):
-                logger.exception("a decision about %s raised", _place(record))
+                logger.exception("a decision about %s raised", place(record))
                 self.breaker.raised(record.topic, error)
             work.emit([dead_letter(record, error, now, _identity(record))])
             outcome = "dead"
@@ -291,12 +292,8 @@ class Deciding:
         tables.merge()
 
 
-def _place(record: ConsumerRecord) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
-
-
 def _identity(record: ConsumerRecord) -> str:
     for name, value in record.headers:
         if name == ORIGIN and value:
             return bytes(value).decode(errors="replace")
-    return _place(record)
+    return place(record)

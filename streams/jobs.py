@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 Status = Literal["sent", "skipped", "deferred", "retrying", "failed"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 FINAL_STATUSES: Final = frozenset({"sent", "skipped", "failed"})
 
 
@@ -103,6 +104,12 @@ class InboxRead(msgspec.Struct, frozen=True):
     read: list[int]
 
 
+class InboxErased(msgspec.Struct, frozen=True):
+    """The person was erased: entries made until then are gone (topic `inbox`)."""
+
+    erased: datetime
+
+
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     """A confirmed address, for the cinema's own auth service (topic `confirmations`)."""
 
@@ -126,8 +133,9 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could not be used (topic `dead_letters`).
 
-    `key` and `value` are base64, the value's first MiB; `length` and `sha256` are of the whole
-    value. `error` is the error's class and message. `origin` is the identity a replay keeps.
+    `key`, `value` and `headers` are base64, the value's first MiB; `length` and `sha256` are of the
+    whole value. `error` is the error's class and message, `stack` our frames from where it was
+    raised outwards. `timestamp` is the record's own time, `origin` the identity a replay keeps.
     """
 
     topic: str
@@ -138,8 +146,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     length: int
     sha256: str
     error: str
+    stack: list[str]
     at: datetime
-    origin: str | None = None
+    timestamp: datetime
+    headers: dict[str, str | None]
+    origin: str
 
 
 def job_id(occasion: str, kind: str, user_id: str, channel: str) -> str:
@@ -162,7 +173,9 @@ decode_job = msgspec.json.Decoder(Job).decode
 _decode_erase = msgspec.json.Decoder(Erase).decode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
-decode_inbox = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_entry = msgspec.json.Decoder(InboxEntry).decode
+_decode_read = msgspec.json.Decoder(InboxRead).decode
+_decode_erased = msgspec.json.Decoder(InboxErased).decode
 
 
 def decode_outbox(value: bytes) -> Job | Erase:
@@ -173,3 +186,12 @@ def decode_outbox(value: bytes) -> Job | Erase:
         if b'"erase"' not in value:
             raise
         return _decode_erase(value)
+
+
+def decode_inbox(value: bytes) -> InboxEntry | InboxRead | InboxErased:
+    """Return what a value of `inbox` says; told apart by its only field, or by there being more."""
+    if value.startswith(b'{"read"'):
+        return _decode_read(value)
+    if value.startswith(b'{"erased"'):
+        return _decode_erased(value)
+    return _decode_entry(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from agents import AGENTS
 from agents.campaigns import campaigns, in_audience
 from agents.statistics import month_report
 from streams import topics
@@ -16,10 +17,15 @@ from streams.events import now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
 from streams.jobs import Cause
+from streams.kinds import KINDS
 from streams.metrics import Row
 from streams.partitions import partition_of
 from streams.state import State
+from tables.counts import OUTCOMES
 from tables.watch_history import month_of
+
+#: The topics that have a book.
+READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
 
 
 class Lookups:
@@ -109,11 +115,16 @@ class Lookups:
         yield Row("walks_open", label, len(tables.walks.open), "Walks under way.")
         yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
         yield Row("clock", label, book.tick or 0, "The partition's time.")
-        for topic, outcomes in book.records.items():
-            for outcome, number in outcomes.items():
+        # Zeros, too: what is not there can neither be subtracted nor be seen to rise.
+        for topic in READ:
+            labels = {"topic": topic, **label}
+            yield Row("applied", labels, book.applied.get(topic, 0), "The book's next offset.")
+            for outcome in OUTCOMES:
+                number = book.records.get(topic, {}).get(outcome, 0)
                 labels = {"topic": topic, "outcome": outcome, **label}
                 yield Row("records", labels, number, "Records by how they ended.")
-        for kind, number in book.jobs.items():
+        for kind in KINDS:
+            number = book.jobs.get(kind, 0)
             yield Row("job_ids", {"kind": kind, **label}, number, "Unique job ids.")
 
     def _now(self, partition: int) -> datetime:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
+
+from aiokafka import ConsumerRecord
 
 from streams.topics import Topic
 
 Header = tuple[str, bytes]
+
+
+def timestamp(record: ConsumerRecord) -> datetime:
+    """Return a record's own time."""
+    return datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
 
 
 class Output(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,6 +21,8 @@ from streams.records import Output
 from streams.topics import DECODERS, TOPICS, VALUE_LIMIT
 
 ORIGIN: Final = "cinema-origin"
+#: Beside `cinema-origin`: a dead letter's record again, which had not been sent on by then.
+REPLAY: Final = "cinema-replay"
 # murmur2 is a loop in Python, 2 us an id; those who are active now come again and again.
 _home: Final = lru_cache(maxsize=1 << 16)(partition_of)
 ORIGIN_FORM: Final = re.compile(rb"([a-z_]{1,64})/(\d{1,10})/(\d{1,19})")
@@ -52,6 +53,7 @@ def route(record: ConsumerRecord, agent: Agent, partitions: int) -> Routed:
     Raises InvalidRecord (or msgspec's errors) for one that cannot be used.
     """
     origin = _origin(record)
+    sent_on = origin is not None and not any(name == REPLAY for name, _ in record.headers)
     event = _decoded(record)
     key = _key(record)
     event_id = getattr(event, "event_id", None)
@@ -73,8 +75,8 @@ def route(record: ConsumerRecord, agent: Agent, partitions: int) -> Routed:
     else:
         people = event.people
     if people is None:
-        if partitions > 1 and origin is None:
-            routed.forward = [_copy(record, number) for number in range(partitions)]
+        if partitions > 1 and not sent_on:
+            routed.forward = [_copy(record, cause, number) for number in range(partitions)]
         elif agent.partition:
             routed.here = True
         else:
@@ -82,7 +84,7 @@ def route(record: ConsumerRecord, agent: Agent, partitions: int) -> Routed:
     elif agent.partition:
         routed.here = True
     else:
-        _place(routed, record, people, partitions, origin is not None)
+        _place(routed, record, people, partitions, sent_on)
     return routed
 
 
@@ -103,18 +105,21 @@ def _place(
                 f"they live in {sorted(set(homes.values()))}"
             )
     else:
-        routed.forward = [_copy(record, number) for number in sorted(set(homes.values()))]
+        routed.forward = [
+            _copy(record, routed.cause, number) for number in sorted(set(homes.values()))
+        ]
 
 
-def _copy(record: ConsumerRecord, partition: int) -> Output:
+def _copy(record: ConsumerRecord, cause: Cause, partition: int) -> Output:
     """Return the record as it goes to another partition, under its own name and time."""
-    origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
+    origin = f"{cause.topic}/{cause.partition}/{cause.offset}".encode()
+    kept = [header for header in record.headers if header[0] not in (ORIGIN, REPLAY)]
     return Output(
         TOPICS[record.topic],
         _key(record),
         record.value,
         partition,
-        (*record.headers, (ORIGIN, origin)),
+        (*kept, (ORIGIN, origin)),
         record.timestamp,
     )
 
@@ -155,11 +160,6 @@ def _origin(record: ConsumerRecord) -> tuple[str, int, int] | None:
     if match is None:
         raise InvalidRecord(f"header {ORIGIN} is not topic/partition/offset")
     return match[1].decode(), int(match[2]), int(match[3])
-
-
-def timestamp(record: ConsumerRecord) -> datetime:
-    """Return a record's own time."""
-    return datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
 
 
 INPUT_ERRORS: Final = (InvalidRecord, msgspec.DecodeError, UnicodeDecodeError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import time
 from pathlib import Path
@@ -21,6 +21,8 @@ PREFIX: Final = "CINEMA_"
 SECRET_LENGTH: Final = 16
 LOCALES: Final = ("ru", "en")
 ANY_DOMAIN: Final = "*"
+#: Without these no worker starts.
+SECRETS_NEEDED: Final = ("jwt_secret", "link_secret", "api_keys")
 
 T = TypeVar("T")
 
@@ -148,8 +150,10 @@ class Settings:
     fault: Fault | None = None
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings from the environment.
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, needs: Collection[str] = SECRETS_NEEDED
+    ) -> Settings:
+        """Read the settings from the environment; a command `needs` fewer secrets than a worker.
 
         Raises SettingsError with every wrong or missing setting in one line.
         """
@@ -168,10 +172,11 @@ class Settings:
         tried = any(
             f"{PREFIX}{name}=" in text for name in ("JWT_SECRET", "JWKS_FILE") for text in wrong
         )
-        if "jwt_secret" not in values and "jwks_file" not in values and not tried:
+        keyless = "jwt_secret" not in values and "jwks_file" not in values
+        if "jwt_secret" in needs and keyless and not tried:
             wrong.append(f"{PREFIX}JWT_SECRET or {PREFIX}JWKS_FILE is not set: set one of them")
-        for name in ("link_secret", "api_keys"):
-            if name not in values and not any(PREFIX + name.upper() + "=" in w for w in wrong):
+        for name in sorted({"link_secret", "api_keys"} & {*needs} - {*values}):
+            if not any(PREFIX + name.upper() + "=" in w for w in wrong):
                 wrong.append(f"{PREFIX}{name.upper()} is not set: it has no default")
         if wrong:
             raise SettingsError("; ".join(wrong))

@@ -82,7 +82,7 @@ INBOX: Final = Topic(
     retention=timedelta(days=400),
 )
 CONFIRMATIONS: Final = Topic("confirmations", "user_id", jobs.Confirmation)
-DEAD_LETTERS: Final = Topic("dead_letters", "", jobs.DeadLetter)
+DEAD_LETTERS: Final = Topic("dead_letters", "topic/partition/offset", jobs.DeadLetter)
 SUPPRESSIONS: Final = Topic("suppressions", "address hash", jobs.Suppression, compacted=True)
 
 INPUTS: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
@@ -12,10 +12,8 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from dev.logs import FETCH_BYTES, FETCH_WAIT_MS
 from streams.errors import BrokerUnavailable
-
-PARTITION_BYTES: Final = 8 << 20
+from streams.logs import FETCH_BYTES, FETCH_WAIT_MS, PARTITION_BYTES
 
 #: A topic and a partition.
 Place = tuple[str, int]

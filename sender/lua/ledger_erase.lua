@@ -2,7 +2,10 @@
 -- ARGV: user, erased at in ms, days to keep.
 local key = 'l:' .. ARGV[1]
 local known = redis.call('HGET', key, 'x')
-local at = math.max(tonumber(known or '0'), tonumber(ARGV[2]))
+if known and tonumber(known) >= tonumber(ARGV[2]) then
+  -- Told again: what is there now is of after it.
+  return
+end
 redis.call('DEL', key)
-redis.call('HSET', key, 'x', string.format('%.0f', at))
+redis.call('HSET', key, 'x', ARGV[2])
 redis.call('EXPIRE', key, ARGV[3] * 86400)

@@ -4,8 +4,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from dev.logs import end_offsets, high_watermarks, read_topic
+from dev.logs import end_offsets, read_topic
 from streams.errors import BrokerUnavailable
+from streams.logs import high_watermarks
 
 
 @pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])

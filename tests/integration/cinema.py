@@ -29,6 +29,7 @@ from tests.conftest import Up
 START: Final = datetime(2027, 1, 4, 10, 0, tzinfo=UTC)
 SETTLE_LIMIT: Final = 60.0
 POLL: Final = 0.03
+MIB: Final = 1 << 20
 OUTCOMES: Final = ("applied", "decided", "duplicate", "forwarded", "dead")
 STATUSES: Final = ("sent", "skipped", "deferred", "retrying", "failed")
 LINE: Final = re.compile(r"^(cinema_\w+?)(?:\{(.*?)\})? (\S+)$", re.MULTILINE)
@@ -176,8 +177,12 @@ class Cinema:
         *,
         partition: int | None = None,
         headers: Mapping[str, str] | None = None,
+        at: datetime | None = None,
     ) -> Sent:
-        """Send one record where its key belongs; bytes go as they are, None is a tombstone."""
+        """Send one record where its key belongs; bytes go as they are, None is a tombstone.
+
+        `at` is the record's own time, by default the wall clock's.
+        """
         data = value if value is None or isinstance(value, bytes) else msgspec.json.encode(value)
         if partition is None:
             partition = partition_of(key, self.partitions) if key is not None else 0
@@ -186,6 +191,7 @@ class Cinema:
             data,
             None if key is None else key.encode(),
             partition=partition,
+            timestamp_ms=None if at is None else int(at.timestamp() * 1000),
             headers=[(name, text.encode()) for name, text in (headers or {}).items()],
         )
         return Sent(topic, metadata.partition, metadata.offset)

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.conftest import Up
 from tests.integration.cinema import Cinema
+from tests.integration.commands import Commands
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +24,9 @@ async def cinema(start_up: Callable[..., Up]) -> AsyncIterator[Cinema]:
     await cinema.open()
     yield cinema
     await cinema.close()
+
+
+@pytest.fixture(scope="session")
+def commands(cinema: Cinema, broker_kind: str) -> Commands:
+    """Give a way to run commands beside the shared stack."""
+    return Commands(cinema.up.addresses, broker_kind)

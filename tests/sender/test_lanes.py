@@ -18,7 +18,16 @@ from sender.ledger import Ledger
 from sender.links import ConfirmLinks
 from streams.delivery_log import DeliveryLog
 from streams.errors import RedisUnavailable
-from streams.jobs import Cause, Delivery, Erase, Job, decode_delivery, decode_job
+from streams.jobs import (
+    Cause,
+    Delivery,
+    Erase,
+    InboxErased,
+    Job,
+    decode_delivery,
+    decode_inbox,
+    decode_job,
+)
 from streams.records import Results
 from streams.settings import Settings
 from tests.sender.conftest import NOW, job_of, never
@@ -408,6 +417,8 @@ async def test_an_erasure_forgets_the_person_and_skips_their_jobs(
     erase = Erase(user_id="anna", at=NOW, cause=Cause("users", 0, 7))
     new = job_of("after", created_at=NOW + timedelta(seconds=1))
     results = await lane.handle([job_of("waiting"), erase, new], NOW, never)
+    (said,) = (output for output in results.outputs if output.topic.name == "inbox")
+    assert (said.key, decode_inbox(said.value or b"")) == ("anna", InboxErased(NOW))
     by_job = {item.job_id: (item.status, item.reason) for item in deliveries(results)}
     assert by_job == {
         job_of("waiting").job_id: ("skipped", "erased"),

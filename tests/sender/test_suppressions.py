@@ -24,6 +24,6 @@ async def test_the_topics_records_add_and_lift(redis: Redis) -> None:
     assert output.topic.name == "suppressions" and output.key == address_hash("anna@example.com")
     await suppressions.fold([(str(output.key), output.value)])
     assert (await suppressions.of(["anna@example.com"]))[0] is not None
-    lifted = lifting("ANNA@example.com")
+    lifted = lifting(address_hash("ANNA@example.com"))
     await suppressions.fold([(str(lifted.key), lifted.value)])
     assert await suppressions.of(["anna@example.com"]) == [None]

@@ -108,6 +108,76 @@ async def test_a_dead_letter_that_is_sent_again_keeps_its_identity_and_is_no_dup
     assert world.outcomes("activity") == {"dead": 1, "decided": 1}
 
 
+async def test_a_dead_letter_says_where_it_was_raised_and_keeps_time_key_and_headers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(partitions=1)
+
+    def broken(*rest, **options):  # type: ignore[no-untyped-def]
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr("agents.activity.notify", broken)
+    at = NOON - timedelta(days=2)
+    value = {"user_id": "ann", "body": "a secret"}
+    world.put("activity", value, key="ann", at=at, headers=[("trace", b"\xff1")])
+    await world.run()
+    (letter,) = world.values("dead_letters")
+    assert letter["error"] == "KeyError: 'no such thing'"
+    # The test's own module is called like one of ours.
+    stack = [frame for frame in letter["stack"] if "test_deciding" not in frame]
+    assert stack[0].startswith("agents.activity:") and stack[0].endswith(" tell")
+    assert stack[-1].startswith("streams.deciding:") and stack[-1].endswith("._take")
+    assert "secret" not in str(letter["stack"])
+    assert datetime.fromisoformat(letter["timestamp"]) == at
+    assert base64.b64decode(letter["key"]) == b"ann"
+    assert base64.b64decode(letter["headers"]["trace"]) == b"\xff1"
+    (record,) = world.log.records["dead_letters", 0]
+    assert record.key == b"activity/0/0"
+
+
+def replay(world: World, value: dict[str, object]) -> None:
+    """Send what a dead letter was made of again, mended."""
+    (letter,) = world.values("dead_letters")
+    headers = [("cinema-origin", letter["origin"].encode()), ("cinema-replay", b"0/0")]
+    world.put(letter["topic"], value, partition=letter["partition"], headers=headers)
+
+
+async def test_a_replay_of_what_lay_in_the_wrong_partition_is_sent_on_under_its_first_name() -> (
+    None
+):
+    world = World()
+    user = stranger_to(0)
+    world.put("activity", {"user_id": user}, partition=0)
+    await world.run()
+    for _ in range(2):
+        replay(world, {"user_id": user, "body": "hi"})
+        await world.run()
+    copies = world.log.records["activity", partition_of(user, 2)]
+    assert [dict(copy.headers) for copy in copies] == [{"cinema-origin": b"activity/0/0"}] * 2
+    assert world.outcomes("activity") == {"dead": 1, "forwarded": 2, "decided": 1, "duplicate": 1}
+
+
+async def test_a_replayed_trigger_reaches_everyone_once() -> None:
+    world = World()
+    people = [stranger_to(0), stranger_to(1)]
+    for user in people:
+        profile = {"user_id": user, "email": f"{user}@example.com", "username": user}
+        world.put("users", profile, key=user)
+    await world.run()
+    world.put("weekly_reminder", {"event": "send_remainder"}, partition=0)
+    await world.run()
+    for _ in range(2):
+        replay(world, {"event": "send_reminder"})
+        await world.run()
+    assert world.outcomes("weekly_reminder") == {
+        "dead": 1,
+        "forwarded": 2,
+        "decided": 2,
+        "duplicate": 2,
+    }
+    assert {job.user_id for job in [*world.held(), *world.jobs()]} == {*people}
+
+
 async def test_a_record_in_the_wrong_partition_is_sent_on_once_with_its_origin_and_time() -> None:
     world = World()
     user = stranger_to(0)

@@ -79,6 +79,14 @@ def test_mails_in_flight_are_at_least_one_for_each_lane(text: str) -> None:
         read(mails_in_flight=text)
 
 
+def test_a_command_needs_no_secret_that_it_does_not_use() -> None:
+    assert Settings.from_env({}, needs=()).broker == "kafka://localhost:9092"
+    with pytest.raises(SettingsError, match=r"^CINEMA_LINK_SECRET is not set"):
+        Settings.from_env({}, needs=("link_secret",))
+    with pytest.raises(SettingsError, match="CINEMA_API_KEYS"):
+        Settings.from_env({"CINEMA_API_KEYS": "short"}, needs=())
+
+
 def test_an_empty_value_is_as_good_as_none() -> None:
     assert read(default_timezone=" ").default_timezone == "UTC"
 

@@ -1,0 +1,217 @@
+"""Redis filled from the topics: all that it serves is there, too, but for what only it needs.
+
+What is put back: erasures, suppressions, confirmation links, deliveries with their counts, inboxes
+with their ids and what was read, and in the ledger that jobs came to an end. Everything is put back
+beside what is there already, and putting it back twice changes nothing, so live jobs may go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from aiokafka import ConsumerRecord
+from redis.asyncio import Redis
+
+from sender.inbox import Inbox
+from sender.ledger import Ledger
+from sender.links import ConfirmLinks
+from sender.suppressions import Suppressions
+from streams import topics
+from streams.delivery_log import ERASED, DeliveryLog
+from streams.events import now_utc
+from streams.jobs import (
+    FINAL_STATUSES,
+    Delivery,
+    Erase,
+    InboxEntry,
+    InboxErased,
+    InboxRead,
+    Job,
+    decode_delivery,
+    decode_inbox,
+    decode_outbox,
+)
+from streams.logs import Logs, Progress
+from streams.records import timestamp
+from streams.settings import Settings
+from streams.topics import Topic
+
+logger = logging.getLogger(__name__)
+
+# Rows of one call: a few milliseconds in which Redis answers nobody else.
+SLICE: Final = 500
+# People whose inboxes are written at once, out of the pool's 64 connections.
+AT_ONCE: Final = 32
+# What a worker has put into Redis or Kafka last, before it saw that Redis is being filled.
+NOBODY: Final = datetime.fromtimestamp(0, UTC)
+
+T = TypeVar("T")
+
+
+class Erasure(NamedTuple):
+    """When a person was erased: in business time, and when that was written."""
+
+    at: datetime
+    written: datetime
+
+
+class Refill:
+    """Fills the stores from the topics."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        settings: Settings,
+        ledger: Ledger,
+        wall: Callable[[], datetime] = now_utc,
+    ) -> None:
+        """Fill that Redis; `ledger` is anyone's view of it."""
+        self._inbox = Inbox(redis)
+        self._log = DeliveryLog(redis)
+        self._suppressions = Suppressions(redis)
+        self._links = ConfirmLinks(redis, settings)
+        self._ledger = ledger
+        self._wall = wall
+        self._erasures: dict[str, Erasure] = {}
+        #: What was put back so far.
+        self.counts: Counter[str] = Counter()
+
+    async def fill(self, logs: Logs, progress: Progress | None = None) -> Counter[str]:
+        """Read the topics and put back all that is missing; return how much was read of what.
+
+        Raises RedisUnavailable and BrokerUnavailable: call it again from the beginning.
+        """
+        self.counts.clear()
+        # Who was erased is to be known before anything of theirs could come back.
+        await self._read_erasures(logs, progress)
+        await self._fill_links(logs, progress)
+        await self._fill_deliveries(logs, progress)
+        await self._fill_inboxes(logs, progress)
+        # Last: an address must not come back that was lifted while others were read.
+        await self._fill_suppressions(logs, progress)
+        return self.counts
+
+    async def _read_erasures(self, logs: Logs, progress: Progress | None) -> None:
+        self._erasures.clear()
+        # The inbox remembers them for as long as there are entries, the outbox for 30 days.
+        async for record, said in _said(logs, topics.INBOX, decode_inbox, progress):
+            if isinstance(said, InboxErased):
+                self._erased((record.key or b"").decode(), said.erased, timestamp(record))
+        async for record, job in _said(logs, topics.OUTBOX_URGENT, decode_outbox, progress):
+            if isinstance(job, Erase):
+                self._erased(job.user_id, job.at, timestamp(record))
+        for user_id, erasure in self._erasures.items():
+            await self._ledger.erase(user_id, erasure.at)
+
+    def _erased(self, user_id: str, at: datetime, written: datetime) -> None:
+        known = self._erasures.get(user_id, Erasure(NOBODY, NOBODY))
+        self._erasures[user_id] = Erasure(max(known.at, at), max(known.written, written))
+        self.counts["erasures"] = len(self._erasures)
+
+    def _made_before(self, user_id: str, created_at: datetime) -> bool:
+        """Tell whether that is of before the person's erasure; the ledger's rule, too."""
+        erasure = self._erasures.get(user_id)
+        return erasure is not None and created_at <= erasure.at
+
+    async def _fill_links(self, logs: Logs, progress: Progress | None) -> None:
+        oldest = self._wall() - self._links.life
+        part: list[Job] = []
+        async for record, job in _said(logs, topics.OUTBOX_URGENT, decode_outbox, progress):
+            if isinstance(job, Erase) or timestamp(record) < oldest:
+                continue
+            if not self._made_before(job.user_id, job.created_at) and self._links.has(job):
+                part.append(job)
+            if len(part) >= SLICE:
+                await self._store(part)
+                part = []
+        await self._store(part)
+
+    async def _store(self, jobs: Sequence[Job]) -> None:
+        await self._links.store(jobs)
+        self.counts["links"] += len(jobs)
+
+    async def _fill_deliveries(self, logs: Logs, progress: Progress | None) -> None:
+        oldest = self._wall() - topics.RETENTION
+        listed: list[Delivery] = []
+        ended: list[Delivery] = []
+        async for record, one in _said(logs, topics.DELIVERIES, decode_delivery, progress):
+            erasure = self._erasures.get(one.user_id)
+            if erasure and (one.at <= erasure.at or timestamp(record) <= erasure.written):
+                # It counts, and enters no list.
+                one = msgspec.structs.replace(one, reason=ERASED)
+            elif one.channel and one.status in FINAL_STATUSES and timestamp(record) >= oldest:
+                ended.append(one)
+            listed.append(one)
+            if len(listed) >= SLICE:
+                await self._fold(listed, ended)
+                listed, ended = [], []
+        await self._fold(listed, ended)
+
+    async def _fold(self, listed: Sequence[Delivery], ended: Sequence[Delivery]) -> None:
+        await self._log.fold(listed)
+        await self._ledger.restore(ended)
+        self.counts["deliveries"] += len(listed)
+        self.counts["jobs at their end"] += len(ended)
+
+    async def _fill_inboxes(self, logs: Logs, progress: Progress | None) -> None:
+        entries: defaultdict[str, list[InboxEntry]] = defaultdict(list)
+        reads: defaultdict[str, set[int]] = defaultdict(set)
+        number = 0
+        async for record, said in _said(logs, topics.INBOX, decode_inbox, progress):
+            user_id = (record.key or b"").decode()
+            if isinstance(said, InboxRead):
+                reads[user_id].update(said.read)
+            elif isinstance(said, InboxEntry) and not self._made_before(user_id, said.created_at):
+                entries[user_id].append(said)
+            number += 1
+            if number % (SLICE * 10) == 0:
+                await self._restore(entries, reads)
+        await self._restore(entries, reads)
+
+    async def _restore(
+        self, entries: dict[str, list[InboxEntry]], reads: dict[str, set[int]]
+    ) -> None:
+        """Put back entries, then what was read of them; nothing is left to put back."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(user_id: str) -> None:
+            async with limit:
+                if user_id in entries:
+                    await self._inbox.restore(user_id, entries[user_id])
+                if user_id in reads:
+                    await self._inbox.read(user_id, reads[user_id])
+
+        await asyncio.gather(*(one(user_id) for user_id in {*entries, *reads}))
+        self.counts["entries"] += sum(map(len, entries.values()))
+        self.counts["reads"] += sum(map(len, reads.values()))
+        entries.clear()
+        reads.clear()
+
+    async def _fill_suppressions(self, logs: Logs, progress: Progress | None) -> None:
+        partitions = await logs.partitions(topics.SUPPRESSIONS.name)
+        async for records in logs.read(partitions, progress=progress):
+            rows = [((one.key or b"").decode(errors="replace"), one.value) for one in records]
+            await self._suppressions.fold(rows)
+            self.counts["suppressions"] += len(rows)
+
+
+async def _said(
+    logs: Logs, topic: Topic, decode: Callable[[bytes], T], progress: Progress | None
+) -> AsyncIterator[tuple[ConsumerRecord, T]]:
+    """Yield the records of a topic with what they say; pass over what cannot be read."""
+    partitions = await logs.partitions(topic.name)
+    async for records in logs.read(partitions, progress=progress):
+        for record in records:
+            try:
+                found: Any = decode(record.value or b"")
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                # It was a dead letter when it came.
+                logger.warning("%s/%d/%d: %s", topic.name, record.partition, record.offset, error)
+                continue
+            yield record, found
