@@ -227,7 +227,8 @@ class Lane:
             try:
                 await self.waits.for_redis(lambda: self._ledger.settle(settled), batch.halted)
             except RedisUnavailable:
-                # Halted: Kafka has them, and their offsets may go.
+                # Halted: Kafka has them, and their offsets may go. If they come again, then to us.
+                self._known.update((job.job_id, (job.attempt, out)) for job, out in settled)
                 self._ledger.drop(job for job, _ in settled)
             self.counts.update(outcome.status for _, outcome in settled)
 
