@@ -20,9 +20,19 @@ def hold(event: Job, user: UserRow, tables: Tables, arrival: Arrival) -> Iterato
     """Let a job rest until it is due."""
     if event.kind not in kinds.KINDS:
         raise InvalidRecord(f"kind {event.kind[:64]!r} is none of {', '.join(kinds.KINDS)}")
-    due = event.not_before or arrival.now
-    tables.deferred[event.job_id] = DeferredRow(msgspec.structs.replace(event, not_before=due))
+    resting = tables.deferred.get(event.job_id)
+    if not outdated(event, resting.job if resting else None):
+        due = event.not_before or arrival.now
+        tables.deferred[event.job_id] = DeferredRow(msgspec.structs.replace(event, not_before=due))
     yield from ()
+
+
+def outdated(job: Job, resting: Job | None) -> bool:
+    """Tell whether a later attempt of that job rests already: the ledger lets through that alone.
+
+    Who finds a job claimed by another puts it off as it is; the other's next attempt may be here.
+    """
+    return resting is not None and resting.attempt > job.attempt
 
 
 def release(job: Job, user: UserRow, tables: Tables, arrival: Arrival) -> Iterator[Decision]:

@@ -185,6 +185,7 @@ class SenderApp(CinemaApp):
             now=self.time.now,
             preview=make_preview(self.renderer, self.cinema),
             waiting=self.waiting,
+            paused=self.paused,
         )
 
     # -- what the pages ask
@@ -205,6 +206,11 @@ class SenderApp(CinemaApp):
         elif self.refilling.waits_for is not None:
             found.append(f"redis: {self.refilling.waits_for}")
         return found
+
+    def paused(self) -> list[str]:
+        """Return the lanes that wait, and for what."""
+        reasons = {name: lane.waits.reason for name, lane in self.lanes.items()}
+        return [f"lane {name}: {reason}" for name, reason in reasons.items() if reason]
 
     async def rows(self) -> Iterable[Row]:
         """Return outcomes, lags and the rest for /metrics."""

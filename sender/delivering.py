@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
@@ -31,7 +30,6 @@ logger = logging.getLogger(__name__)
 # Enough that a call to Redis and an acknowledgement cost little a job, and few enough that others
 # are told soon what became of them.
 SLICE: Final = 100
-PATIENCE: Final = 0.5
 
 T = TypeVar("T")
 
@@ -70,9 +68,9 @@ class Delivering:
             jobs, outputs = self._read(part, decode_outbox, partition)
             handle = partial(self._handle, lane, jobs, partition, halted)
             try:
-                results = await self._patiently(handle, lane.waits, halted)
-            except Moved as error:
-                logger.info("%s", error)
+                results = await lane.waits.for_redis(handle, halted)
+            except RedisUnavailable as error:
+                logger.warning("left to the next owner: %s", error)
                 break
             await self._outgoing.send([*outputs, *results.outputs])
             await results.settle()
@@ -89,16 +87,14 @@ class Delivering:
     async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `deliveries` into Redis."""
         deliveries, outputs = self._read(records, decode_delivery, batch.tp.partition)
-        halted = partial(self._halted, batch)
-        await self._patiently(lambda: self._log.fold(deliveries), self.waits, halted)
+        await self._fold(batch, lambda: self._log.fold(deliveries))
         await self._outgoing.send(outputs)
         return Done(records[-1].offset + 1)
 
     async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `suppressions` into Redis."""
         rows = [((record.key or b"").decode(errors="replace"), record.value) for record in records]
-        halted = partial(self._halted, batch)
-        await self._patiently(lambda: self._suppressions.fold(rows), self.waits, halted)
+        await self._fold(batch, lambda: self._suppressions.fold(rows))
         return Done(records[-1].offset + 1)
 
     def _read(
@@ -116,20 +112,11 @@ class Delivering:
                 dead.append(dead_letter(record, error, at, place(record)))
         return found, dead
 
-    @staticmethod
-    async def _patiently(call: Callable[[], Awaitable[T]], waits: Waits, halted: Halted) -> T:
-        """Call again and again while Redis is away: nothing is claimed, nothing lost.
-
-        Raises Moved where it is halted before that.
-        """
-        while True:
-            try:
-                return await call()
-            except RedisUnavailable as error:
-                if halted():
-                    raise Moved(f"left to the next owner: {error}") from error
-                with waits.on(str(error)):
-                    await asyncio.sleep(PATIENCE)
+    async def _fold(self, batch: Batch, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await self.waits.for_redis(call, partial(self._halted, batch))
+        except RedisUnavailable as error:
+            raise Moved(f"left to the next owner: {error}") from error
 
 
 def _slices(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:

@@ -32,8 +32,8 @@ from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
-# Redis is asked again soon: its restart takes a second or two, and the lane stands still for it.
-PATIENCE: Final = 0.2
+# How often a batch that waits for mail servers looks whether it is halted.
+LOOK: Final = 0.2
 
 
 class Erasable(Protocol):
@@ -119,7 +119,7 @@ class Lane:
         with self.waits.on(channel.paused_by or f"{channel.name} is not ready"):
             try:
                 while not ready.done() and not halted():
-                    await asyncio.wait([ready], timeout=PATIENCE)
+                    await asyncio.wait([ready], timeout=LOOK)
             finally:
                 await end(ready)
 
@@ -212,21 +212,16 @@ class Lane:
             return group
         lost = [job for job, outcome in group if outcome.maybe]
         batch.left.update(job.job_id for job in lost)
+        self._unknown |= batch.left
         with suppress(RedisUnavailable):
             await self._ledger.leave(lost)
         return [(job, outcome) for job, outcome in group if not outcome.maybe]
 
     async def _note(self, group: Outcomes, halted: Halted) -> None:
         """Write outcomes down. Until Redis has them, no other mail takes the place of theirs."""
-        while group:
-            try:
-                return await self._ledger.note(group)
-            except RedisUnavailable as error:
-                if halted():
-                    # Kafka is told of them next, which is what counts.
-                    return
-                with self.waits.on(str(error)):
-                    await asyncio.sleep(PATIENCE)
+        # Halted without Redis, Kafka alone is told of them, which is what counts.
+        with suppress(RedisUnavailable):
+            await self.waits.for_redis(lambda: self._ledger.note(group), halted)
 
     def _results(self, batch: _Batch, now: datetime, whole: bool) -> Results:
         outputs, settled = follow(batch.outcomes, now, self._scale)
@@ -236,17 +231,12 @@ class Lane:
 
         async def settle() -> None:
             self._reach("unmarked")
-            while settled:
-                try:
-                    await self._ledger.settle(settled)
-                    break
-                except RedisUnavailable as error:
-                    if batch.halted():
-                        # Kafka has them, and their offsets may go.
-                        self._ledger.drop(job for job, _ in settled)
-                        break
-                    with self.waits.on(str(error)):
-                        await asyncio.sleep(PATIENCE)
+            try:
+                await self.waits.for_redis(lambda: self._ledger.settle(settled), batch.halted)
+            except RedisUnavailable:
+                # Halted: Kafka has them, and their offsets may go. If they come again, then to us.
+                self._known.update((job.job_id, (job.attempt, out)) for job, out in settled)
+                self._ledger.drop(job for job, _ in settled)
             self.counts.update(outcome.status for _, outcome in settled)
 
         return Results(outputs, settle, whole)

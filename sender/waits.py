@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+from sender.channels import Halted
+from streams.errors import RedisUnavailable
+
+# Redis is asked again soon: its restart takes a second or two, and a lane stands still for it.
+PATIENCE: Final = 0.2
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -32,3 +42,16 @@ class Waits:
             yield
         finally:
             self._reasons.remove(reason)
+
+    async def for_redis(self, call: Callable[[], Awaitable[T]], halted: Halted) -> T:
+        """Call again and again while Redis is away; raises RedisUnavailable once it is halted."""
+        try:
+            return await call()
+        except RedisUnavailable as error:
+            # Until it has answered: a call to one that hangs takes seconds, too.
+            with self.on(str(error)):
+                while not halted():
+                    await asyncio.sleep(PATIENCE)
+                    with suppress(RedisUnavailable):
+                        return await call()
+            raise

@@ -31,6 +31,8 @@ POLL_INTERVAL: Final = 120.0
 COMMIT_INTERVAL: Final = 0.5
 REQUEST_TIMEOUT: Final = 30.0
 QUIET: Final = ("aiokafka", "faust", "mode", "aiohttp.access")
+# Shorter than a supervisor waits for an answer of /health/ready.
+PROBE_WITHIN: Final = 1.0
 # Supervisors give ten seconds. Faust alone takes minutes where its broker does not answer.
 DOWN_WITHIN: Final = 9.5
 # Larger than all that can be outstanding at once: two batches a partition.
@@ -205,7 +207,7 @@ async def _reachable(addresses: Sequence[str]) -> bool:
     for address in addresses:
         host, _, port = address.rpartition(":")
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(PROBE_WITHIN):
                 _, writer = await asyncio.open_connection(host, int(port))
         except (OSError, TimeoutError, ValueError):
             continue
@@ -215,9 +217,10 @@ async def _reachable(addresses: Sequence[str]) -> bool:
 
 
 async def answers(probe: Callable[[], Awaitable[Any]]) -> bool:
-    """Tell whether a probe ends without an error."""
+    """Tell whether a probe ends in time and without an error."""
     try:
-        await probe()
+        async with asyncio.timeout(PROBE_WITHIN):
+            await probe()
     except Exception:
         return False
     return True

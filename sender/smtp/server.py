@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from sender.channels import Outcome
-from sender.smtp.breaker import Breaker
+from sender.smtp.breaker import Breaker, Try
 from sender.smtp.connection import Connection, Lost
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Timeouts, Unreachable, open_client
@@ -61,15 +61,15 @@ class Server:
         either may go to another server.
         """
         async with self._slots:
-            if not self.breaker.allows():
+            if (tried := self.breaker.allows()) is None:
                 raise Unreachable(self.breaker.reason)
             try:
-                return await self._send(envelope)
+                return await self._send(envelope, tried)
             except (Unreachable, Lost) as error:
-                self.breaker.failed(str(error))
+                self.breaker.failed(tried, str(error))
                 raise
             except BaseException:
-                self.breaker.let_go()
+                self.breaker.let_go(tried)
                 raise
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class Server:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def _send(self, envelope: Envelope) -> Outcome:
+    async def _send(self, envelope: Envelope, tried: Try) -> Outcome:
         while True:
             connection = await self._take()
             reused = connection.mails > 0
@@ -102,7 +102,7 @@ class Server:
                 continue
             await self._put(connection)
             if outcome.maybe or connection.hung_up:
-                self.breaker.failed(outcome.reason)
+                self.breaker.failed(tried, outcome.reason)
             else:
                 self.breaker.succeeded()
             return outcome

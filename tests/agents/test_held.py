@@ -57,6 +57,14 @@ def test_when_due_it_goes_under_the_same_id(cinema: Desk, held: Job) -> None:
     assert cinema.go_to(OPEN + timedelta(hours=1)) == []
 
 
+def test_an_earlier_attempt_does_not_take_the_place_of_a_later_one(cinema: Desk, held: Job) -> None:
+    again = msgspec.structs.replace(held, attempt=1)
+    for job in (again, held):
+        cinema.send("held", **msgspec.to_builtins(job))
+    (released,) = jobs(cinema.go_to(OPEN + timedelta(hours=1)))
+    assert released.attempt == 1
+
+
 def test_who_unsubscribed_in_between_is_skipped_under_the_same_id(cinema: Desk, held: Job) -> None:
     cinema.send("preferences", user_id="ann", unsubscribe=["weekly_reminder"])
     (skipped,) = cinema.go_to(OPEN)

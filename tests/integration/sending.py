@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
 from dev import services
+from dev.logs import read_topic
 from dev.services import EMBEDDED, Service
 from streams.jobs import Job, encode
 from streams.partitions import partition_of
@@ -36,21 +39,26 @@ class Sending:
     producer: AIOKafkaProducer
     workers: list[Worker] = field(default_factory=list)
 
-    async def worker(self, **settings: object) -> Worker:
+    async def worker(self, app: str = "sender.app", **settings: object) -> Worker:
         """Start another worker and wait until it is ready."""
         worker = Worker(
-            "sender.app",
-            self.data / f"sender-{len(self.workers)}",
-            BROKER=self.broker,
-            REDIS=f"redis://{self.redis.address}/0",
-            SMTP=f"smtp://127.0.0.1:{self.smtpd.port}?starttls=never",
-            PARTITIONS=PARTITIONS,
-            **settings,
+            app,
+            self.data / f"worker-{len(self.workers)}",
+            **self._settings | settings,
         )
         self.workers.append(worker)
         await worker.start()
         await eventually(worker.ready, 60)
         return worker
+
+    @property
+    def _settings(self) -> dict[str, object]:
+        return {
+            "BROKER": self.broker,
+            "REDIS": f"redis://{self.redis.address}/0",
+            "SMTP": f"smtp://127.0.0.1:{self.smtpd.port}?starttls=never",
+            "PARTITIONS": PARTITIONS,
+        }
 
     async def load(self, topic: str, count: int, name: str = "user") -> list[Job]:
         """Put jobs on an outbox, each for another person."""
@@ -69,6 +77,11 @@ class Sending:
             assert match is not None, content[:500]
             found[match[1].decode()] += 1
         return found
+
+    async def records(self, topic: str) -> list[dict[str, Any]]:
+        """Return what lies on a topic."""
+        address = self.broker.partition("://")[2]
+        return [msgspec.json.decode(one.value) for one in await read_topic(address, topic)]
 
     async def all_came(self, jobs: list[Job], limit: float = 60) -> Counter[str]:
         """Wait until there is a mail for each job; return how often each came."""
