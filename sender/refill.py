@@ -8,16 +8,15 @@ beside what is there already, and putting it back twice changes nothing, so live
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
 
 import msgspec
-from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
+from sender.erasures import Erasures
 from sender.inbox import Inbox
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks
@@ -30,7 +29,6 @@ from streams.jobs import (
     Delivery,
     Erase,
     InboxEntry,
-    InboxErased,
     InboxRead,
     Job,
     decode_delivery,
@@ -40,25 +38,11 @@ from streams.jobs import (
 from streams.logs import Logs, Progress
 from streams.records import timestamp
 from streams.settings import Settings
-from streams.topics import Topic
-
-logger = logging.getLogger(__name__)
 
 # Rows of one call: a few milliseconds in which Redis answers nobody else.
 SLICE: Final = 500
 # People whose inboxes are written at once, out of the pool's 64 connections.
 AT_ONCE: Final = 32
-# What a worker has put into Redis or Kafka last, before it saw that Redis is being filled.
-NOBODY: Final = datetime.fromtimestamp(0, UTC)
-
-T = TypeVar("T")
-
-
-class Erasure(NamedTuple):
-    """When a person was erased: in business time, and when that was written."""
-
-    at: datetime
-    written: datetime
 
 
 class Refill:
@@ -78,7 +62,7 @@ class Refill:
         self._links = ConfirmLinks(redis, settings)
         self._ledger = ledger
         self._wall = wall
-        self._erasures: dict[str, Erasure] = {}
+        self._erasures = Erasures()
         #: What was put back so far.
         self.counts: Counter[str] = Counter()
 
@@ -98,34 +82,23 @@ class Refill:
         return self.counts
 
     async def _read_erasures(self, logs: Logs, progress: Progress | None) -> None:
-        self._erasures.clear()
+        self._erasures = Erasures()
         # The inbox remembers them for as long as there are entries, the outbox for 30 days.
-        async for record, said in _said(logs, topics.INBOX, decode_inbox, progress):
-            if isinstance(said, InboxErased):
-                self._erased((record.key or b"").decode(), said.erased, timestamp(record))
-        async for record, job in _said(logs, topics.OUTBOX_URGENT, decode_outbox, progress):
-            if isinstance(job, Erase):
-                self._erased(job.user_id, job.at, timestamp(record))
-        for user_id, erasure in self._erasures.items():
-            await self._ledger.erase(user_id, erasure.at)
-
-    def _erased(self, user_id: str, at: datetime, written: datetime) -> None:
-        known = self._erasures.get(user_id, Erasure(NOBODY, NOBODY))
-        self._erasures[user_id] = Erasure(max(known.at, at), max(known.written, written))
+        async for record, said in logs.said(topics.INBOX, decode_inbox, progress):
+            self._erasures.hear(record, said)
+        async for record, job in logs.said(topics.OUTBOX_URGENT, decode_outbox, progress):
+            self._erasures.hear(record, job)
+        for user_id, at in self._erasures:
+            await self._ledger.erase(user_id, at)
         self.counts["erasures"] = len(self._erasures)
-
-    def _made_before(self, user_id: str, created_at: datetime) -> bool:
-        """Tell whether that is of before the person's erasure; the ledger's rule, too."""
-        erasure = self._erasures.get(user_id)
-        return erasure is not None and created_at <= erasure.at
 
     async def _fill_links(self, logs: Logs, progress: Progress | None) -> None:
         oldest = self._wall() - self._links.life
         part: list[Job] = []
-        async for record, job in _said(logs, topics.OUTBOX_URGENT, decode_outbox, progress):
+        async for record, job in logs.said(topics.OUTBOX_URGENT, decode_outbox, progress):
             if isinstance(job, Erase) or timestamp(record) < oldest:
                 continue
-            if not self._made_before(job.user_id, job.created_at) and self._links.has(job):
+            if not self._erasures.cover(job.user_id, job.created_at) and self._links.has(job):
                 part.append(job)
             if len(part) >= SLICE:
                 await self._store(part)
@@ -140,9 +113,8 @@ class Refill:
         oldest = self._wall() - topics.RETENTION
         listed: list[Delivery] = []
         ended: list[Delivery] = []
-        async for record, one in _said(logs, topics.DELIVERIES, decode_delivery, progress):
-            erasure = self._erasures.get(one.user_id)
-            if erasure and (one.at <= erasure.at or timestamp(record) <= erasure.written):
+        async for record, one in logs.said(topics.DELIVERIES, decode_delivery, progress):
+            if self._erasures.cover_delivery(record, one):
                 # It counts, and enters no list.
                 one = msgspec.structs.replace(one, reason=ERASED)
             elif one.channel and one.status in FINAL_STATUSES and timestamp(record) >= oldest:
@@ -163,11 +135,13 @@ class Refill:
         entries: defaultdict[str, list[InboxEntry]] = defaultdict(list)
         reads: defaultdict[str, set[int]] = defaultdict(set)
         number = 0
-        async for record, said in _said(logs, topics.INBOX, decode_inbox, progress):
+        async for record, said in logs.said(topics.INBOX, decode_inbox, progress):
             user_id = (record.key or b"").decode()
             if isinstance(said, InboxRead):
                 reads[user_id].update(said.read)
-            elif isinstance(said, InboxEntry) and not self._made_before(user_id, said.created_at):
+            elif isinstance(said, InboxEntry) and not self._erasures.cover(
+                user_id, said.created_at
+            ):
                 entries[user_id].append(said)
             number += 1
             if number % (SLICE * 10) == 0:
@@ -199,19 +173,3 @@ class Refill:
             rows = [((one.key or b"").decode(errors="replace"), one.value) for one in records]
             await self._suppressions.fold(rows)
             self.counts["suppressions"] += len(rows)
-
-
-async def _said(
-    logs: Logs, topic: Topic, decode: Callable[[bytes], T], progress: Progress | None
-) -> AsyncIterator[tuple[ConsumerRecord, T]]:
-    """Yield the records of a topic with what they say; pass over what cannot be read."""
-    partitions = await logs.partitions(topic.name)
-    async for records in logs.read(partitions, progress=progress):
-        for record in records:
-            try:
-                found: Any = decode(record.value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                # It was a dead letter when it came.
-                logger.warning("%s/%d/%d: %s", topic.name, record.partition, record.offset, error)
-                continue
-            yield record, found

@@ -6,16 +6,21 @@ Memory is bounded: a caller is given some records at a time.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.fetch import FetchRequest
 
 from streams.errors import BrokerUnavailable
+from streams.topics import Topic
+
+logger = logging.getLogger(__name__)
 
 # A fetch that waits for nothing (0 makes the embedded broker answer without any partition).
 FETCH_WAIT_MS: Final = 1
@@ -29,6 +34,7 @@ STOP: Final = 1.0
 # Seconds in which nothing more comes, though there is more: the broker is away.
 SILENCE: Final = 60.0
 
+T = TypeVar("T")
 Offsets = Mapping[TopicPartition, int]
 #: Told how many of how many offsets of a topic have been read.
 Progress = Callable[[str, int, int], None]
@@ -180,3 +186,19 @@ class Logs:
                 topic = partitions[0].topic
                 remain = sum(max(ends[tp] - at[tp], 0) for tp in partitions)
                 progress(topic, total - remain, total)
+
+    async def said(
+        self, topic: Topic, decode: Callable[[bytes], T], progress: Progress | None = None
+    ) -> AsyncIterator[tuple[ConsumerRecord, T]]:
+        """Yield the records of a topic with what they say; pass over what cannot be read."""
+        partitions = await self.partitions(topic.name)
+        async for records in self.read(partitions, progress=progress):
+            for record in records:
+                try:
+                    found = decode(record.value or b"")
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    # It became a dead letter when it came.
+                    place = f"{record.topic}/{record.partition}/{record.offset}"
+                    logger.warning("%s cannot be read: %s", place, error)
+                    continue
+                yield record, found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from redis.asyncio import Redis
 
 from sender import refilling
@@ -28,6 +29,7 @@ from streams.jobs import (
     encode,
     job_id,
 )
+from streams.logs import Logs
 from streams.serving import connect
 from streams.settings import Settings
 from tests.conftest import eventually
@@ -138,7 +140,7 @@ async def test_with_redis_away_nobody_knows_that_it_is_full() -> None:
 # -- what is put back
 
 
-class Topics:
+class Topics(Logs):
     """Topics as lists, in the order in which things were said."""
 
     def __init__(self) -> None:
@@ -156,12 +158,13 @@ class Topics:
             )
         )
 
-    async def partitions(self, topic: str) -> list[str]:
-        return [topic]
+    async def partitions(self, *topics: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, 0) for topic in topics]
 
-    async def read(self, partitions: list[str], **options: object) -> Any:
-        for start in range(0, len(self.records.get(partitions[0], ())), 2):
-            yield self.records[partitions[0]][start : start + 2]
+    async def read(self, partitions: Sequence[TopicPartition], *rest: Any, **options: Any) -> Any:
+        log = self.records.get(partitions[0].topic, [])
+        for start in range(0, len(log), 2):
+            yield log[start : start + 2]
 
 
 def entry(number: int, at: datetime) -> InboxEntry:
@@ -198,7 +201,7 @@ def said() -> Topics:
 async def fill(redis: Redis, settings: Settings, said: Topics) -> Counter[str]:
     ledger = Ledger(redis, "filler", "1")
     refill = Refill(redis, settings, ledger, wall=lambda: NOW + timedelta(days=1))
-    return await refill.fill(said)  # type: ignore[arg-type]
+    return await refill.fill(said)
 
 
 async def test_who_was_erased_does_not_come_back_even_when_only_the_inbox_remembers(

@@ -160,6 +160,7 @@ async def test_a_replay_of_what_lay_in_the_wrong_partition_is_sent_on_under_its_
 async def test_a_replayed_trigger_reaches_everyone_once() -> None:
     world = World()
     people = [stranger_to(0), stranger_to(1)]
+    world.put("films", {"film_id": "f", "title": "F", "url": "https://c.example/f"}, key="f")
     for user in people:
         profile = {"user_id": user, "email": f"{user}@example.com", "username": user}
         world.put("users", profile, key=user)
