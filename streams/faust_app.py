@@ -51,7 +51,6 @@ class CinemaApp(faust.App):
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,
-            table_standby_replicas=0,
             broker_session_timeout=SESSION,
             broker_heartbeat_interval=HEARTBEAT,
             broker_rebalance_timeout=SESSION,
@@ -76,7 +75,7 @@ class CinemaApp(faust.App):
             web_stats_enabled=False,
             web_graph_enabled=False,
             worker_redirect_stdouts=False,
-            **options,
+            **{"table_standby_replicas": 0, **options},
         )
         if settings.broker.startswith("kafka://"):
             self.transport = Transport(self.conf.broker, self)

@@ -148,6 +148,7 @@ class Consumer(driver.Consumer):
         #: Records that retention had deleted before they were processed.
         self.expired = 0
         self._epoch: defaultdict[TP, int] = defaultdict(int)
+        self._rows_came = False
         self._seeking = asyncio.Lock()
         self._busy = 0
         self._idle = asyncio.Event()
@@ -175,9 +176,13 @@ class Consumer(driver.Consumer):
             # Nothing is assigned yet, or every partition is busy.
             await self.sleep(BUSY_POLL if active else 0.1)
             return _Fetched(), fetchable
+        if self._rows_came:
+            # A standby's tables are long, and a fetch is of one partition as long as it lasts.
+            fetchable = {tp for tp in fetchable if not self._is_changelog_tp(tp)} or fetchable
         wait = timeout if len(fetchable) == len(active) else BUSY_POLL
         fetched = await self._getmany(active_partitions=fetchable, timeout=wait)
         assert isinstance(fetched, _Fetched)
+        self._rows_came = any(self._is_changelog_tp(tp) for tp in fetched)
         return fetched, fetchable
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
