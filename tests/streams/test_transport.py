@@ -10,8 +10,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from faust.types.tuples import TP
 
+from streams.fetching import Fetched
 from streams.transport import Batch, Consumer
-from streams.transport import _Fetched as Fetched
 
 PLACE = TP("registration", 0)
 
