@@ -184,6 +184,8 @@ SETTINGS: Final = {
     "web_bind": "the address both listen on; other workers must reach it for `/users/…`",
     "partitions": "of every topic; must equal the topics' own, and never changes afterwards",
     "replication": "of topics that are created; 3 where there are three brokers",
+    "standby_replicas": "1: each partition's tables are kept in a second streams worker, too "
+    "([taking over](#taking-over))",
     "clock": "`wall`: workers tick once a second. `topic`: whoever writes `clock` tells the time",
     "lanes": "which outboxes a sender serves",
     "default_timezone": "of people whose zone nobody has said",

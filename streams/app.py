@@ -43,6 +43,7 @@ class StreamsApp(CinemaApp):
             settings,
             settings.streams_port,
             web_application_options={"client_max_size": BODY_LIMIT},
+            table_standby_replicas=settings.standby_replicas,
         )
         self.films = Films()
         self.partition_tables = State(

@@ -71,7 +71,6 @@ class CinemaApp(faust.App):
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,
-            table_standby_replicas=0,
             broker_session_timeout=SESSION,
             broker_heartbeat_interval=HEARTBEAT,
             broker_rebalance_timeout=SESSION,
@@ -97,7 +96,7 @@ class CinemaApp(faust.App):
             web_graph_enabled=False,
             worker_redirect_stdouts=False,
             Worker=Worker,
-            **options,
+            **{"table_standby_replicas": 0, **options},
         )
         if settings.broker.startswith("kafka://"):
             self.transport = Transport(self.conf.broker, self)

@@ -136,6 +136,7 @@ class Settings:
     # topics and time
     partitions: int = 8
     replication: int = 1
+    standby_replicas: int = 0
     clock: Literal["wall", "topic"] = "wall"
     lanes: tuple[str, ...] = kinds.LANES
     default_timezone: str = "UTC"
@@ -294,6 +295,7 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "web_bind": str,
     "partitions": _whole(1, 1000),
     "replication": _whole(1, 10),
+    "standby_replicas": _whole(0, 1),
     "clock": _one_of("wall", "topic"),
     "lanes": _many(_one_of(*kinds.LANES)),
     "default_timezone": _zone,

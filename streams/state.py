@@ -60,6 +60,7 @@ class State(faust.Table[bytes, bytes]):
         self._tables: dict[int, Tables] = {}
         self._owners: dict[int, Ownership] = {}
         self._kept: set[int] = set()
+        self._active: set[int] = set()
         self._fatal = fatal
         #: Rows that were written again, since a paused owner had written over them.
         self.undercut = 0
@@ -76,8 +77,8 @@ class State(faust.Table[bytes, bytes]):
 
     @property
     def partitions_held(self) -> dict[int, Tables]:
-        """The tables in memory, by partition; of standbys, too."""
-        return self._tables
+        """The tables in memory that this worker owns, by partition."""
+        return {number: self._tables[number] for number in self._active & self._tables.keys()}
 
     def tables(self, partition: int) -> Tables:
         """Return a partition's tables with their indexes built."""
@@ -92,7 +93,10 @@ class State(faust.Table[bytes, bytes]):
 
         The first time a fence is written. What a killed owner wrote between the recovery and the
         fence is loaded: with it the tables are what the log says.
+
+        Raises Moved where the partition was taken away meanwhile, or is a standby's here.
         """
+        self._owned(partition)
         tables = self._of(partition)
         ownership = self._ownership(partition)
         if not ownership.holds:
@@ -111,8 +115,9 @@ class State(faust.Table[bytes, bytes]):
 
         Raises Moved where the partition was taken away meanwhile: nothing was written then.
         """
+        self._owned(partition)
         if self._tables.get(partition) is not tables:
-            raise Moved(f"partition {partition} was taken away: what was not written is left")
+            raise Moved(f"partition {partition} was taken away and is back: this is left")
         ownership = self._ownership(partition)
         epoch = ownership.own
         assert epoch is not None, "a partition is taken before it is written"
@@ -124,6 +129,10 @@ class State(faust.Table[bytes, bytes]):
         ownership.wrote(first, len(rows), epoch)
         if ownership.undercut:
             await self._write_again(partition, tables, outgoing, epoch)
+
+    def _owned(self, partition: int) -> None:
+        if partition not in self._active:
+            raise Moved(f"partition {partition} was taken away: what was not written is left")
 
     async def _others(self, partition: int, offsets: range, epoch: int) -> list[ConsumerRecord]:
         """Return what lies between our rows; a successor's rows there end this process."""
@@ -196,12 +205,18 @@ class State(faust.Table[bytes, bytes]):
         newly_assigned: set[TP],
         generation_id: int = 0,
     ) -> None:
-        """Forget the partitions that have moved away: their owner writes on without us."""
+        """Forget the partitions that have moved away: their owner writes on without us.
+
+        Also those of which a standby is left here: what was not merged must not be, and a standby
+        that is behind the log harms nobody.
+        """
         kept = {tp.partition for tp in assigned if tp.topic == self.changelog}
-        self._kept = kept
-        for partition in set(self._tables) - kept:
-            del self._tables[partition]
+        standbys = {tp.partition for tp in self.app.assignor.assigned_standbys()}
+        active = kept - standbys
+        for partition in set(self._tables) - kept | self._active - active:
+            self._tables.pop(partition, None)
             self._owners.pop(partition, None)
+        self._kept, self._active = kept, active
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     def _ownership(self, partition: int) -> Ownership:

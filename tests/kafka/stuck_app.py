@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.app import StreamsApp, create_app
+from streams.following import Following
 from streams.outgoing import Outgoing
 from streams.settings import Settings
-from streams.transport import Batch, Consumer
+from streams.transport import Batch
 
 STUCK: Final = 0
 STUCK_SECONDS: Final = 2.0
 
 
 def slow_down(folder: Path) -> None:
-    """Put the delay into `Outgoing`, and the clerk into `Consumer`."""
-    send_whole, done = Outgoing.send_whole, Consumer.done
+    """Put the delay into `Outgoing`, and the clerk into `Following`."""
+    send_whole, done = Outgoing.send_whole, Following.done
     clerk = (folder / "done").open("w", buffering=1)
 
     async def stuck(self: Outgoing, topic: str, partition: int, *args: Any, **options: Any) -> int:
@@ -32,7 +33,7 @@ def slow_down(folder: Path) -> None:
         return await send_whole(self, topic, partition, *args, **options)
 
     def told(
-        self: Consumer, batch: Batch, processed: int | None = None, durable: int | None = None
+        self: Following, batch: Batch, processed: int | None = None, durable: int | None = None
     ) -> None:
         done(self, batch, processed, durable)
         if processed is not None:
@@ -41,7 +42,7 @@ def slow_down(folder: Path) -> None:
             clerk.write(f"{topic} {partition} {first} {processed} {time.time()}\n")
 
     Outgoing.send_whole = stuck  # type: ignore[method-assign]
-    Consumer.done = told  # type: ignore[method-assign]
+    Following.done = told  # type: ignore[method-assign]
 
 
 def __getattr__(name: str) -> Any:

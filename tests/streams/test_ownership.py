@@ -38,7 +38,7 @@ class Changelog(State):
     def __init__(self) -> None:
         self._films = Films()
         self._default_timezone = "UTC"
-        self._tables, self._owners, self._kept = {}, {}, {0}
+        self._tables, self._owners, self._kept, self._active = {}, {}, {0}, {0}
         self.undercut = 0
         self.lines: list[ConsumerRecord] = []
         self.deaths: list[str] = []
@@ -160,6 +160,9 @@ async def test_a_batch_whose_partition_was_taken_away_writes_nothing() -> None:
     state._tables.clear()
     with pytest.raises(Moved):
         await state.write(0, tables, state)  # type: ignore[arg-type]
+    state._active.clear()
+    with pytest.raises(Moved):
+        await state.take(0, state)  # type: ignore[arg-type]
     assert len(state.lines) == before
 
 

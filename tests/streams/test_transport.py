@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from faust.types.tuples import TP
 
+from streams.fetching import Fetched
 from streams.transport import Batch, Consumer
 
 PLACE = TP("registration", 0)
@@ -32,6 +33,7 @@ class Consuming(Consumer):
         self.stopped = set()
         self.refetched = self.expired = self._busy = 0
         self._epoch = defaultdict(int)
+        self._rows_came = False
         self.idle = asyncio.Event()
         self.idle.set()
         self._committed_offset = defaultdict(lambda: None)
@@ -189,6 +191,22 @@ async def test_while_partitions_are_being_moved_tables_alone_are_fetched() -> No
     assert consumer._fetchable() == {changelog}
     consumer.app.rebalancing = False
     assert consumer._fetchable() == {PLACE, changelog}
+
+
+async def test_while_a_standbys_rows_come_every_other_fetch_is_for_events_alone() -> None:
+    consumer = Consuming(5)
+    changelog = TP("changelog", 0)
+    consumer._active_partitions = {PLACE, changelog}
+    asked: list[set[TP]] = []
+
+    async def fetch(active_partitions: set[TP], timeout: float) -> Fetched:
+        asked.append(active_partitions)
+        return Fetched({changelog: [b"a row"]} if changelog in active_partitions else {})
+
+    consumer._getmany = fetch  # type: ignore[method-assign, assignment]
+    for _ in range(4):
+        await consumer._wait_next_records(1)
+    assert asked == [{PLACE, changelog}, {PLACE}, {PLACE, changelog}, {PLACE}]
 
 
 async def test_a_batch_of_an_older_assignment_is_not_outstanding_in_this_one() -> None:
