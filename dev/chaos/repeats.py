@@ -19,6 +19,8 @@ from dev.chaos.evidence import Evidence
 # Seconds between the server's answer and the note of it in the ledger: milliseconds on an idle
 # machine; here four workers, a JVM and this share two cores.
 NOTED_WITHIN: Final = 1.0
+# Seconds after a fall in which the server still takes what had come to it before.
+TAKEN_WITHIN: Final = 1.0
 # While Redis is away nothing can be noted, and after it calls run into their timeout (5 s).
 REDIS_BACK: Final = 6.0
 
@@ -75,4 +77,4 @@ def _falls(accidents: list[Accident]) -> Iterator[tuple[float, float]]:
         for start, end in away:
             if start <= one.until and end >= one.at:
                 begin = min(begin, start - NOTED_WITHIN)
-        yield begin, one.until
+        yield begin, one.until + TAKEN_WITHIN
