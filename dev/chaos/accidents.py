@@ -16,7 +16,7 @@ import msgspec
 
 from dev.workers import APPS
 
-What = Literal["kill", "stop", "death", "outage", "restart"]
+What = Literal["kill", "stop", "end", "death", "outage", "restart"]
 # Seconds between two blows. A killed worker is noticed after its session (6 s): blows that come
 # faster than partitions can move would show nothing but standstill.
 PAUSE: Final = (2.0, 7.0)
@@ -121,6 +121,21 @@ class Accidents:
             self._struck.add(pid)
             self.past.append(Accident("kill", who, pid, time(), time()))
 
+    async def end(self, who: Who, limit: float) -> None:
+        """Ask a worker to end (SIGTERM); return when its successor has been started.
+
+        Raises TimeoutError after `limit` seconds.
+        """
+        pid, at = self._pid(who), time()
+        self._struck.add(pid)
+        _signal(pid, signal.SIGTERM)
+        async with asyncio.timeout(limit):
+            while _lives(pid):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(WATCH)
+            self.past.append(Accident("end", who, pid, at, time()))
+            while self._pid(who) == pid:  # noqa: ASYNC110 - a file tells
+                await asyncio.sleep(WATCH)
+
     async def _stop(self, who: Who, seconds: float) -> None:
         pid, at = self._pid(who), time()
         if pid in self._struck or not _signal(pid, signal.SIGSTOP):
@@ -152,8 +167,12 @@ class Accidents:
         return pids
 
 
-def _signal(pid: int, number: signal.Signals) -> bool:
+def _signal(pid: int, number: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
         return True
     return False
+
+
+def _lives(pid: int) -> bool:
+    return _signal(pid, 0)

@@ -88,6 +88,7 @@ class Evidence:
     records: Counter[str] = field(default_factory=Counter)
     mails: list[smtp.Line] = field(default_factory=list)
     frames: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
+    live: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
     statistics: dict[tuple[str, str], Any] = field(default_factory=dict)
     accidents: list[Accident] = field(default_factory=list)
     declared: set[str] = field(default_factory=set)

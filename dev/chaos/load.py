@@ -36,6 +36,9 @@ FILMS: Final = {
 # Followed from the beginning, and told of episodes while workers are killed.
 STEADY: Final = tuple(f"steady-{n}" for n in range(3))
 FOLLOWERS: Final = 40
+# People to whom a share of everything happens: their browsers stay open all the time.
+REGULARS: Final = tuple(f"regular-{n}" for n in range(5))
+REGULAR: Final = 10
 # Followed by whoever comes along, and told of one episode at the end: that shows every list.
 SERIES: Final = tuple(f"series-{n}" for n in range(20))
 # Of a hundred events that could be: so many are repeated, in a wrong partition, without a key.
@@ -96,6 +99,8 @@ class Load:
             yield from self._profile(user_id)
             for series_id in STEADY:
                 yield self._list(user_id, series_id, True)
+        for user_id in REGULARS:
+            yield from self._profile(user_id)
 
     def epilogue(self) -> Iterator[Event]:
         """Yield an episode of each series that people have put on their lists."""
@@ -290,7 +295,8 @@ class Load:
         heappush(self._later, (when, self._next(), event))
 
     def _person(self) -> str:
-        return self._dice.choice(self._people)
+        regular = self._dice.random() * 100 < REGULAR
+        return self._dice.choice(REGULARS if regular else self._people)
 
     def _next(self) -> int:
         self._number += 1

@@ -21,6 +21,8 @@ from dev.chaos.evidence import Evidence
 NOTED_WITHIN: Final = 1.0
 # Seconds after a fall in which the server still takes what had come to it before.
 TAKEN_WITHIN: Final = 1.0
+# Seconds from the moment in which a worker that ends by itself does its last work to its successor.
+ENDS_WITHIN: Final = 3.0
 # While Redis is away nothing can be noted, and after it calls run into their timeout (5 s).
 REDIS_BACK: Final = 6.0
 
@@ -68,13 +70,17 @@ def in_flight(evidence: Evidence) -> int:
 
 
 def _falls(accidents: list[Accident]) -> Iterator[tuple[float, float]]:
-    """Yield the spans in which a mail that was taken may not have been noted."""
-    away = [(one.at, one.until + REDIS_BACK) for one in accidents if one.app == "redis"]
-    for one in accidents:
-        if one.app != "sender":
+    """Yield the spans in which a mail that was taken may not have been noted.
+
+    Who is asked to end has the time to note what it did, and who goes on after a stop, too.
+    """
+    for fall in accidents:
+        if fall.app != "sender" or fall.what not in ("kill", "death"):
             continue
-        begin = one.at - NOTED_WITHIN
-        for start, end in away:
-            if start <= one.until and end >= one.at:
-                begin = min(begin, start - NOTED_WITHIN)
-        yield begin, one.until + TAKEN_WITHIN
+        begin = fall.at - (NOTED_WITHIN if fall.what == "kill" else ENDS_WITHIN)
+        for other in accidents:
+            stopped = other.what == "stop" and other.pid == fall.pid
+            away = other.app == "redis" and other.at <= fall.at <= other.until + REDIS_BACK
+            if stopped or away:
+                begin = min(begin, other.at - NOTED_WITHIN)
+        yield begin, fall.until + TAKEN_WITHIN

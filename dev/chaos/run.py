@@ -26,11 +26,12 @@ from dev.chaos.evidence import Evidence, read_frames, read_logs, read_statistics
 from dev.chaos.faults import Shares
 from dev.chaos.feed import Feed
 from dev.chaos.figures import Owners, longest_gap, spread, take_overs
-from dev.chaos.load import Load
+from dev.chaos.load import REGULARS, Load
 from dev.chaos.numbers import equations
 from dev.chaos.rest import Left, Rest
 from dev.chaos.summary import Summary, counted
 from dev.chaos.verifier import Finding, verify
+from dev.chaos.viewers import AGAIN, Viewers
 from dev.cinema.tail import Tail
 from dev.logs import read_topic
 from dev.services import KAFKA
@@ -69,7 +70,7 @@ class Chaos:
     """One run."""
 
     def __init__(self, options: Options, stack: Stack, http: aiohttp.ClientSession) -> None:
-        self.options, self._stack, self._http = options, stack, http
+        self.options, self._stack, self.http = options, stack, http
         self.addresses = stack.addresses
         self.data = Path(stack.addresses.data)
         self.book, self.evidence = Book(), Evidence()
@@ -80,6 +81,7 @@ class Chaos:
         self.rest = Rest(self.addresses, http, self.tail)
         self.accidents = Accidents(self.data, options.seed)
         self.owners = Owners(self.addresses.streams, http)
+        self.viewers = Viewers(REGULARS, http, self.addresses)
 
     async def play(self, torment: Callable[[], Any]) -> Summary:
         """Send, torment the processes meanwhile, let all come to rest, and reckon."""
@@ -90,7 +92,8 @@ class Chaos:
             await self.feed.send(self.load.people(self.options.users))
             await self._drain("before the load")
             begin = time()
-            async with _meanwhile(self.owners.watch(), self.accidents.watch(), self._tell()):
+            watching = self.owners.watch(), self.accidents.watch(), self._tell()
+            async with _meanwhile(*watching, self.viewers.watch()):
                 pouring = self.feed.pour(self.load.events(), self.options.rate)
                 async with _meanwhile(pouring):
                     await torment()
@@ -99,9 +102,11 @@ class Chaos:
                 drained = monotonic()
                 left = await self._drain("after the load")
                 drain_seconds = monotonic() - drained
-            if not left:
-                await self.feed.send(self.load.epilogue())
-                left = await self._drain("after the last episodes")
+                if not left:
+                    await self.feed.send(self.load.epilogue())
+                    left = await self._drain("after the last episodes")
+                # A frame is on its way for longer than a position.
+                await asyncio.sleep(AGAIN * 2)
             return await self._reckon(begin, end, drain_seconds, left)
         finally:
             await self.feed.stop()
@@ -147,12 +152,12 @@ class Chaos:
         evidence, addresses = self.evidence, self.addresses
         await self.tail.read()
         evidence.now = datetime.now(UTC)
-        evidence.accidents = self.accidents.past
+        evidence.accidents, evidence.live = self.accidents.past, self.viewers.frames
         read_logs(evidence, self.data)
-        await read_statistics(evidence, self.book, self._http, addresses)
+        await read_statistics(evidence, self.book, self.http, addresses)
         people = sorted({entry.user_id for entry in evidence.inbox})
         some = Random(self.options.seed).sample(people, min(SOCKETS, len(people)))
-        await read_frames(evidence, some, self._http, addresses)
+        await read_frames(evidence, some, self.http, addresses)
         findings = [*verify(self.book, evidence), *equations(self.rest.numbers, evidence)]
         if left:
             findings.append(Finding("lost", f"not at rest after {DRAIN_LIMIT:.0f} s: {left}"))

@@ -22,7 +22,9 @@ class Summary(msgspec.Struct, kw_only=True):
     `twice` are all copies after a mail's first; of these `twice_unanswered` were taken by a server
     that hung up before it said so, `twice_in_flight` just before a sender fell, and
     `twice_unexcused` are wrong. `maybe_sent` are jobs of which the service itself says that they
-    may come twice. `in_flight` are all mails taken just before a sender fell: the declared gap.
+    may come twice, `in_flight` all mails taken just before a sender fell: the declared gap.
+    `deaths` are workers that ended by themselves, `slowest_end` is what the slowest of those took
+    that were asked to (SIGTERM).
     """
 
     seed: int
@@ -33,6 +35,7 @@ class Summary(msgspec.Struct, kw_only=True):
     double_kills: int
     stops: int
     deaths: int
+    slowest_end: float | None
     broker_outages: int
     redis_outages: int
     events: int
@@ -51,6 +54,7 @@ class Summary(msgspec.Struct, kw_only=True):
     months_checked: int
     wrong_statistics: int
     inboxes_checked: int
+    live_frames: int
     inbox_errors: int
     dead_letters_expected: int
     dead_letters_found: int
@@ -113,6 +117,11 @@ def counted(
         "months_checked": len(evidence.statistics),
         "wrong_statistics": wrong["statistics"],
         "inboxes_checked": len(evidence.frames),
+        "live_frames": sum(map(len, evidence.live.values())),
+        "slowest_end": max(
+            (round(one.until - one.at, 2) for one in accidents.past if one.what == "end"),
+            default=None,
+        ),
         "inbox_errors": wrong["inbox"],
         "dead_letters_expected": len(book.refused),
         "dead_letters_found": len(evidence.letters),

@@ -107,7 +107,7 @@ def sockets(book: Book, evidence: Evidence) -> Iterator[Finding]:
     on_topic: defaultdict[str, set[tuple[int, str | None]]] = defaultdict(set)
     for entry in evidence.inbox:
         on_topic[entry.user_id].add((entry.id, entry.mark))
-    for user_id, frames in evidence.frames.items():
+    for user_id, frames in [*evidence.frames.items(), *evidence.live.items()]:
         ids = [number for number, _ in frames]
         if any(later <= earlier for earlier, later in pairwise(ids)):
             yield Finding("inbox", f"{user_id}: ids do not rise: {ids}")
