@@ -49,11 +49,15 @@ class Zone(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A series that is to be on a person's list, or off it."""
+    """A series that is to be on a person's list, or off it.
+
+    `number` rises from one change to the next: acknowledgements come in another order.
+    """
 
     user_id: str
     series_id: str
     added: bool
+    number: int
 
 
 class Refused(NamedTuple):
@@ -104,7 +108,8 @@ class Book:
     entries: dict[Entry, Place] = field(default_factory=dict)
     watched: defaultdict[str, list[Watched]] = field(default_factory=lambda: defaultdict(list))
     zones: dict[str, Zone] = field(default_factory=dict)
-    lists: defaultdict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
+    #: By series, the last change of each person's list.
+    lists: defaultdict[str, dict[str, Listed]] = field(default_factory=lambda: defaultdict(dict))
     refused: set[Place] = field(default_factory=set)
     skipped: dict[Place, Skipped] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -141,14 +146,17 @@ class Book:
                 if want.by_choice or before is None or not before.by_choice:
                     self.zones[want.user_id] = want
             case Listed():
-                self.lists[want.series_id][want.user_id] = want.added
+                listed = self.lists[want.series_id]
+                listed[want.user_id] = max(
+                    want, listed.get(want.user_id, want), key=lambda one: one.number
+                )
             case Refused():
                 self.refused.add(place)
             case Skipped():
                 self.skipped[place] = want
             case Told():
-                for user_id, added in self.lists[want.series_id].items():
-                    if added:
+                for user_id, listed_last in self.lists[want.series_id].items():
+                    if listed_last.added:
                         self.mails[Mail(want.mark, self.addresses[user_id])] = place
                         self.entries[Entry(want.mark, user_id)] = place
 

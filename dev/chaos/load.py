@@ -257,7 +257,9 @@ class Load:
 
     def _list(self, user_id: str, series_id: str, added: bool) -> Event:
         value = {"user_id": user_id, "series_id": series_id, "added": added}
-        return self._event("bookmarks", user_id, value, Listed(user_id, series_id, added))
+        return self._event(
+            "bookmarks", user_id, value, Listed(user_id, series_id, added, self._next())
+        )
 
     def _event(
         self,

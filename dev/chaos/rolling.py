@@ -24,12 +24,18 @@ async def roll(chaos: Chaos) -> None:
     """Ask each worker to end and wait until its successor is ready, one at a time."""
     await asyncio.sleep(BETWEEN)
     for app in APPS:
-        for number, url in enumerate(getattr(chaos.addresses, app)):
+        for number in range(len(getattr(chaos.addresses, app))):
             await chaos.accidents.end((app, number), LIMIT)
-            async with asyncio.timeout(LIMIT):
-                while not await _ready(chaos.http, url):
-                    await asyncio.sleep(PAUSE)
+            await until_ready(chaos, app)
             await asyncio.sleep(BETWEEN)
+
+
+async def until_ready(chaos: Chaos, app: str) -> None:
+    """Wait until all workers of an app are ready; raises TimeoutError after a minute."""
+    async with asyncio.timeout(LIMIT):
+        for url in getattr(chaos.addresses, app):
+            while not await _ready(chaos.http, url):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(PAUSE)
 
 
 async def _ready(http: aiohttp.ClientSession, url: str) -> bool:

@@ -65,12 +65,14 @@ def test_nobody_is_told_of_an_episode_who_took_the_series_off_the_list() -> None
     book.addresses = load.addresses
     for offset, event in enumerate([*load.prologue(), *islice(load.events(), 20_000)]):
         book.acknowledged(event, 0, offset)
-    off = [(user, one) for one in SERIES for user, added in book.lists[one].items() if not added]
+    off = [
+        (user, one) for one in SERIES for user, last in book.lists[one].items() if not last.added
+    ]
     assert off
     before = len(book.mails)
     for offset, event in enumerate(load.epilogue()):
         book.acknowledged(event, 1, offset)
-    listed = sum(sum(book.lists[one].values()) for one in SERIES)
+    listed = sum(last.added for one in SERIES for last in book.lists[one].values())
     assert len(book.mails) - before == listed
     assert all(len(book.lists[one]) == FOLLOWERS for one in STEADY)
 

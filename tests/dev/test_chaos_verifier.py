@@ -54,9 +54,10 @@ class Day:
         self.sent("preferences", Zone("ann", "Asia/Tokyo", by_choice=True))
         for seconds in (100, 50):
             self.sent("watch_history", Watched("ann", MONTH, "film-0", seconds))
-        for user_id in ("ann", "bob"):
-            self.sent("bookmarks", Listed(user_id, "series", added=True))
-        self.sent("bookmarks", Listed("bob", "series", added=False))
+        self.sent("bookmarks", Listed("ann", "series", added=True, number=1))
+        # Acknowledged in another order than sent.
+        self.sent("bookmarks", Listed("bob", "series", added=False, number=3))
+        self.sent("bookmarks", Listed("bob", "series", added=True, number=2))
         self.sent("episodes", Told(EPISODE, "series"))
         self.wrong = self.sent("activity", Refused())
         self.sent("registration", Skipped("ann", "welcome"))
