@@ -19,7 +19,7 @@ from dev.workers import APPS
 What = Literal["kill", "stop", "end", "death", "outage", "restart"]
 # Seconds between two blows. A killed worker is noticed after its session (6 s): blows that come
 # faster than partitions can move would show nothing but standstill.
-PAUSE: Final = (2.0, 7.0)
+PAUSE: Final = (2.0, 9.0)
 # Of a hundred blows: two workers at once, one that stands still for a while; else one is killed.
 TWO: Final = 10
 STOPS: Final = 25

@@ -227,8 +227,13 @@ def read(arguments: Sequence[str]) -> Options:
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     parser.add_argument("--rate", type=float, default=150.0, help="events a second")
     parser.add_argument("--users", type=int, default=0, help="people in the tables before")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="default: data, or data-2 …")
-    return Options(**vars(parser.parse_args(arguments)))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a new one; default: data-chaos/…")
+    found = parser.parse_args(arguments)
+    if found.data is None:
+        found.data = Path("data-chaos", f"{datetime.now():%m%d-%H%M%S}-{found.seed}")
+    elif found.data.exists() and any(found.data.iterdir()):
+        parser.error(f"--data {found.data} is not empty: what lies there would be counted")
+    return Options(**vars(found))
 
 
 def main(arguments: Sequence[str]) -> int:
