@@ -46,6 +46,9 @@ class Viewers:
         last = frames[-1][0] if frames else 0
         await socket.send_json({"token": token(user_id, self._addresses), "last_id": last})
         async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                # A sender that was stopped answers no ping.
+                return
             frame = message.json()
             if frame["type"] == "notification":
                 frames.append((frame["id"], told_by(marks_in(frame["body"].encode()))))
