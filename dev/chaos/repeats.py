@@ -79,7 +79,8 @@ def _falls(accidents: list[Accident]) -> Iterator[tuple[float, float]]:
             continue
         begin = fall.at - (NOTED_WITHIN if fall.what == "kill" else ENDS_WITHIN)
         for other in accidents:
-            stopped = other.what == "stop" and other.pid == fall.pid
+            still = other.until >= fall.at - ENDS_WITHIN
+            stopped = other.what == "stop" and other.pid == fall.pid and still
             away = other.app == "redis" and other.at <= fall.at <= other.until + REDIS_BACK
             if stopped or away:
                 begin = min(begin, other.at - NOTED_WITHIN)

@@ -303,6 +303,7 @@ def kill(at: float, app: str = "sender", pid: int = 1) -> Accident:
         ([Accident("stop", ("sender", 0), 1, 100.5, 110.0)], False),
         ([Accident("stop", ("sender", 0), 1, 100.5, 110.0), kill(108.0)], True),
         ([Accident("stop", ("sender", 0), 2, 100.5, 110.0), kill(108.0)], False),
+        ([Accident("stop", ("sender", 0), 1, 100.5, 110.0), kill(120.0)], False),
         # Nothing is noted while Redis is away.
         ([Accident("outage", ("redis", None), 9, 99.0, 109.0), kill(108.0)], True),
         ([Accident("outage", ("broker", None), 9, 99.0, 109.0), kill(108.0)], False),
