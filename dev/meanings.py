@@ -184,6 +184,12 @@ SETTINGS: Final = {
     "default_timezone": "of people whose zone nobody has said",
     "default_locale": "of people whose language nobody has said",
     "delivery_window": "local hours in which mails that can wait go out",
+    "mails_in_flight": "mails of one process that are being sent and not written down yet, shared "
+    "out evenly among its lanes: so many may come twice after a kill. Also how many connections it "
+    "opens to each mail server",
+    "domain_limits": "for each process, by the recipient's mail domain: mails at once, and mails a "
+    "second after a slash: `gmail.com=4/20,*=8`, where `*` is every other domain. A mail over its "
+    "domain's limit is put off (`deferred`) without costing it a try",
     "data_dir": "where Faust may keep files; nothing in it is needed after a restart",
     "retry_scale": "stretches the pace of retries; below 1 in tests alone",
 }

@@ -26,8 +26,8 @@ SERVICE_LIMIT: Final = 60.0
 # Seconds until all workers are ready: topics made, tables recovered, on busy cores.
 WORKER_LIMIT: Final = 120.0
 # Seconds to end by themselves: together under the 15 that the contract gives `dev up`.
-WORKER_GRACE: Final = 7.0
-SERVICE_GRACE: Final = 6.0
+WORKER_GRACE: Final = 10.0
+SERVICE_GRACE: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

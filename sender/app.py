@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
@@ -15,11 +17,13 @@ from sender.business_time import BusinessTime
 from sender.channels import Channel, LogChannel
 from sender.delivering import Delivering
 from sender.email import EmailChannel
+from sender.figures import Figures
 from sender.inbox import Inbox
 from sender.lanes import Lane
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks, LinkMaker
 from sender.render import Renderer
+from sender.smtp.destinations import Destinations
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from sender.web import SenderSite, mount
@@ -43,6 +47,11 @@ APP: Final = SENDER_GROUP
 TOPIC_OF: Final = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX}
 # What a page waits for an answer of the broker.
 PAGE_TIMEOUT: Final = 5.0
+# Seconds for which a worker that stops waits for answers of mail servers: with what follows it is
+# down within the ten that supervisors give.
+ANSWERS: Final = 8.0
+# Seconds for Kafka and Redis to take what follows from the answers: milliseconds, where they are.
+FOLLOWS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +71,12 @@ class SenderApp(CinemaApp):
         self.renderer = Renderer(settings)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self.ledger = Ledger(self.redis, name, secrets.token_hex(4))
+        # A pool for each lane: an urgent mail never waits for a bulk one's connection.
+        self.pools = {lane: Pool.from_settings(settings) for lane in settings.lanes}
+        self.destinations = Destinations(settings.domain_limits)
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
         self.delivering = Delivering(
-            self.outgoing, self.delivery_log, self.suppressions, self.time, self._interrupted
+            self.outgoing, self.delivery_log, self.suppressions, self.time, self._halted
         )
         self.processing = Processing(self, lambda batch: batch.tp, self._process)
         for lane in settings.lanes:
@@ -75,6 +87,7 @@ class SenderApp(CinemaApp):
             self.take(topics.CLOCK, self.processing.accept)
         self.metrics = Metrics(self.rows)
         self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
+        self.metrics.show(Figures(self.lanes, self.pools, self.ledger, self.delivering.waits), ())
         mount(self.pages, self._site())
 
     def _lane(self, name: str, settings: Settings) -> Lane:
@@ -85,8 +98,9 @@ class SenderApp(CinemaApp):
                 self.links,
                 self.confirm_links,
                 self.suppressions,
-                # A pool for each lane: an urgent mail never waits for a bulk one's connection.
-                Pool.from_settings(settings),
+                self.pools[name],
+                self.destinations,
+                name,
             ),
             WebsocketChannel(self.renderer, self.inbox),
             LogChannel(),
@@ -106,8 +120,12 @@ class SenderApp(CinemaApp):
         lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 
-    def _interrupted(self) -> bool:
-        return bool(self.should_stop or not self.batch_consumer.flow_active)
+    def _halted(self, batch: Batch) -> bool:
+        return bool(
+            self.should_stop
+            or not self.batch_consumer.flow_active
+            or batch.generation != self.consumer_generation_id
+        )
 
     async def on_start(self) -> None:
         """Open the channels before the first job."""
@@ -117,13 +135,25 @@ class SenderApp(CinemaApp):
             await channel.start()
 
     async def on_stop(self) -> None:
-        """Close in good order: tasks, channels, claims, Redis."""
-        await super().on_stop()
+        """Close in good order: mails, tasks, channels, claims, Redis.
+
+        No batch begins another mail once the app stops. What a mail server has not answered in
+        time is noted as maybe sent, what was not begun is given back.
+        """
+        await self._ended(ANSWERS)
+        for pool in self.pools.values():
+            pool.let_go()
+        await self._ended(FOLLOWS)
         await self.processing.stop()
+        await super().on_stop()
         for channel in self._channels:
             await channel.stop()
         await self.ledger.stop()
         await self.redis.aclose()
+
+    async def _ended(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.batch_consumer.idle.wait(), seconds)
 
     def _site(self) -> SenderSite:
         return SenderSite(
@@ -137,6 +167,7 @@ class SenderApp(CinemaApp):
             now=self.time.now,
             preview=make_preview(self.renderer, self.cinema),
             waiting=self.waiting,
+            paused=self.paused,
         )
 
     # -- what the pages ask
@@ -156,18 +187,14 @@ class SenderApp(CinemaApp):
             found.append("redis: does not answer")
         return found
 
+    def paused(self) -> list[str]:
+        """Return the lanes that wait, and for what."""
+        reasons = {name: lane.waits.reason for name, lane in self.lanes.items()}
+        return [f"lane {name}: {reason}" for name, reason in reasons.items() if reason]
+
     async def rows(self) -> Iterable[Row]:
         """Return outcomes, lags and the rest for /metrics."""
-        rows = [
-            *self.log_rows(),
-            Row("in_hand", {}, self.ledger.in_hand, "Jobs claimed and not settled."),
-        ]
-        for name, lane in self.lanes.items():
-            paused = 0 if lane.paused_by is None else 1
-            rows.append(Row("lane_paused", {"lane": name}, paused, "1 while a lane waits."))
-            for what, number in lane.counts.items():
-                labels = {"lane": name, "outcome": what}
-                rows.append(Row("lane_jobs", labels, number, "Jobs of this process."))
+        rows = [*self.log_rows()]
         for kind, statuses in (await self.delivery_log.counts()).items():
             for status, number in statuses.items():
                 labels = {"kind": kind, "status": status}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -19,13 +19,14 @@ logger = logging.getLogger(__name__)
 class Outcome:
     """What became of one try of one job.
 
-    `after` is how long to wait before the next try, for `retrying` alone; None leaves the pace to
-    the lane. `suppress` asks for the address to be left alone from now on (RFC 3463: 5.1.x).
+    `after` is how long to wait before the next try; for `retrying` None leaves the pace to the
+    lane. `deferred` was not tried and comes again as the same try.
+    `suppress` asks for the address to be left alone from now on (RFC 3463: 5.1.x).
     `maybe` says that it may have arrived though nobody said so: a repeat may be a second one.
     `outputs` are records to be acknowledged before the job is marked (an inbox entry).
     """
 
-    status: Literal["sent", "skipped", "failed", "retrying"]
+    status: Literal["sent", "skipped", "failed", "retrying", "deferred"]
     reason: str
     after: timedelta | None = None
     suppress: bool = False
@@ -44,6 +45,8 @@ def fault(job: Job, error: Exception) -> Outcome:
 
 
 Outcomes = list[tuple[Job, Outcome]]
+#: Whether no further job is to be begun: the worker stops, or the jobs' partition is another's.
+Halted = Callable[[], bool]
 
 
 class Channel(Protocol):
@@ -66,11 +69,14 @@ class Channel(Protocol):
     async def stop(self) -> None:
         """Close in good order; no job is given after."""
 
-    def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Deliver the jobs and yield their outcomes in groups, each as soon as it is known.
 
         A job that fails never touches its neighbours. A job that nothing was tried for, because
-        nothing can be (every server away), is left out: wait until `ready`, then ask again.
+        nothing can be (every server away) or is to be (`halted`), is left out: wait until `ready`,
+        then ask again. Whoever asks for the next group has written down the one before.
         """
         ...
 
@@ -91,7 +97,9 @@ class LogChannel:
     async def stop(self) -> None:
         """Hold nothing."""
 
-    async def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    async def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Log each job's id and kind (no personal data) and call it sent."""
         for job in jobs:
             logger.warning("log channel: job %s of kind %s", job.job_id, job.kind)

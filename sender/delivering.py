@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
@@ -13,11 +12,13 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from sender.business_time import BusinessTime
+from sender.channels import Halted
 from sender.lanes import Lane
 from sender.suppressions import Suppressions
+from sender.waits import Waits
 from streams.dead_letters import dead_letter
 from streams.delivery_log import DeliveryLog
-from streams.errors import RedisUnavailable
+from streams.errors import Moved, RedisUnavailable
 from streams.jobs import Erase, Job, decode_delivery, decode_outbox
 from streams.outgoing import Outgoing
 from streams.processing import Done
@@ -26,10 +27,9 @@ from streams.transport import Batch
 
 logger = logging.getLogger(__name__)
 
-# Enough that a call to Redis and an acknowledgement cost little a job, and few enough that what a
-# kill repeats is bounded: these many a partition are in flight at most.
+# Enough that a call to Redis and an acknowledgement cost little a job, and few enough that others
+# are told soon what became of them.
 SLICE: Final = 100
-PATIENCE: Final = 0.5
 
 T = TypeVar("T")
 
@@ -43,48 +43,58 @@ class Delivering:
         log: DeliveryLog,
         suppressions: Suppressions,
         time: BusinessTime,
-        interrupted: Callable[[], bool],
+        halted: Callable[[Batch], bool],
     ) -> None:
-        """Use those stores; `interrupted` says that the worker stops or its partitions move."""
-        self._interrupted = interrupted
+        """Use those stores; `halted`: the worker stops, or the batch's partition is moved."""
+        self._halted = halted
         self._outgoing = outgoing
         self._log = log
         self._suppressions = suppressions
         self._time = time
-        #: What keeps the sender back at the moment, for /health/ready.
-        self.waits_for: str | None = None
+        self.waits = Waits("the fold into Redis")
 
     async def deliver(self, lane: Lane, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Deliver the jobs of a batch; return when Kafka and the ledger have their outcomes.
 
-        Interrupted, it ends with the slice in hand: whoever comes next goes on from there.
+        Halted, it ends within the slice in hand: whoever comes next takes that slice again, and
+        finds in the ledger what has been done of it.
         """
         partition = batch.tp.partition
+        halted = partial(self._halted, batch)
         done = int(records[0].offset)
         for part in _slices(records):
-            if self._interrupted() and done > records[0].offset:
+            if halted():
                 break
             jobs, outputs = self._read(part, decode_outbox, partition)
-            results = await self._patiently(partial(self._handle, lane, jobs, partition))
+            handle = partial(self._handle, lane, jobs, partition, halted)
+            try:
+                results = await lane.waits.for_redis(handle, halted)
+            except RedisUnavailable as error:
+                logger.warning("left to the next owner: %s", error)
+                break
             await self._outgoing.send([*outputs, *results.outputs])
             await results.settle()
+            if not results.whole:
+                break
             done = int(part[-1].offset) + 1
         return Done(done)
 
-    async def _handle(self, lane: Lane, jobs: Sequence[Job | Erase], partition: int) -> Results:
-        return await lane.handle(jobs, self._time.now(partition, jobs))
+    async def _handle(
+        self, lane: Lane, jobs: Sequence[Job | Erase], partition: int, halted: Halted
+    ) -> Results:
+        return await lane.handle(jobs, self._time.now(partition, jobs), halted)
 
     async def fold_deliveries(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `deliveries` into Redis."""
         deliveries, outputs = self._read(records, decode_delivery, batch.tp.partition)
-        await self._patiently(lambda: self._log.fold(deliveries))
+        await self._fold(batch, lambda: self._log.fold(deliveries))
         await self._outgoing.send(outputs)
         return Done(records[-1].offset + 1)
 
     async def fold_suppressions(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Fold the records of `suppressions` into Redis."""
         rows = [((record.key or b"").decode(errors="replace"), record.value) for record in records]
-        await self._patiently(lambda: self._suppressions.fold(rows))
+        await self._fold(batch, lambda: self._suppressions.fold(rows))
         return Done(records[-1].offset + 1)
 
     def _read(
@@ -103,19 +113,11 @@ class Delivering:
                 dead.append(dead_letter(record, error, at, place))
         return found, dead
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call again and again while Redis is away: nothing is claimed, nothing lost."""
-        while True:
-            try:
-                result = await call()
-            except RedisUnavailable as error:
-                if self.waits_for is None:
-                    logger.warning("the sender waits: %s", error)
-                self.waits_for = str(error)
-                await asyncio.sleep(PATIENCE)
-            else:
-                self.waits_for = None
-                return result
+    async def _fold(self, batch: Batch, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await self.waits.for_redis(call, partial(self._halted, batch))
+        except RedisUnavailable as error:
+            raise Moved(f"left to the next owner: {error}") from error
 
 
 def _slices(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:

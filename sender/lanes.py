@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -18,19 +18,21 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sender.channels import Channel, Outcome, Outcomes
+from sender.channels import Channel, Halted, Outcome, Outcomes
 from sender.ledger import Ledger
 from sender.outcomes import follow, waiting
+from sender.waits import Waits
 from streams.delivery_log import ERASED
 from streams.errors import RedisUnavailable
 from streams.jobs import Erase, Job
 from streams.records import Results
 from streams.settings import Settings
+from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
-# Redis is asked again soon: its restart takes a second or two, and the lane stands still for it.
-PATIENCE: Final = 0.2
+# How often a batch that waits for mail servers looks whether it is halted.
+LOOK: Final = 0.2
 
 
 class Erasable(Protocol):
@@ -42,17 +44,20 @@ class Erasable(Protocol):
 
 @dataclass(slots=True)
 class _Batch:
-    """What is known of a batch so far."""
+    """What is known of a batch so far. `left` are for the next owner: maybe sent."""
 
+    halted: Halted
     outcomes: Outcomes = field(default_factory=list)
     held: list[Job] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
 
 
 class Lane:
     """Delivers the jobs of one topic.
 
-    `counts` are of this process: jobs by status, and `maybe_sent`, `repeated`, `foreign`,
-    `erasures`. `paused_by` says what the lane waits for, None if nothing.
+    `counts` are of this process: jobs by status, and `repeated`, `foreign`, `erasures`.
+    `maybe_sent` are the jobs sent again though nobody knew of the time before, or to be. `waits`
+    says what the lane waits for.
     """
 
     def __init__(
@@ -66,46 +71,53 @@ class Lane:
         """Deliver over those channels; an erasure goes to the ledger and to those stores."""
         self.name = name
         self.counts: Counter[str] = Counter()
+        self.maybe_sent = 0
+        self.waits = Waits(f"lane {name}")
         self._channels = {channel.name: channel for channel in channels}
         self._ledger = ledger
         self._stores = stores
         self._scale = settings.retry_scale
-        self._waits: list[str] = []
         # Of batches that were broken off: outcomes that may not be noted, and jobs of which
         # nobody knows how far they went. They come again, or their claims run out.
         self._known: dict[str, tuple[int, Outcome]] = {}
         self._unknown: set[str] = set()
 
-    @property
-    def paused_by(self) -> str | None:
-        """What keeps jobs of this lane back at the moment."""
-        return self._waits[0] if self._waits else None
-
-    async def handle(self, jobs: Sequence[Job | Erase], now: datetime) -> Results:
+    async def handle(self, jobs: Sequence[Job | Erase], now: datetime, halted: Halted) -> Results:
         """Deliver a batch. Its records are to be acknowledged before `settle` is called.
 
         Raises RedisUnavailable while Redis is away: call again with the same batch. Waits inside
-        while no channel can deliver.
+        while no channel can deliver. Once `halted`, nothing more is begun and nothing waited for
+        but the answers to what is under way; the results are then not `whole`.
         """
         began = monotonic()
         for record in jobs:
             if isinstance(record, Erase):
                 await self._erase(record)
         todo = _last_attempts(record for record in jobs if isinstance(record, Job))
-        batch = _Batch()
+        batch = _Batch(halted)
         try:
             while todo:
                 # Business time goes on while the lane waits: what expires meanwhile is skipped.
                 moment = now + timedelta(seconds=monotonic() - began)
                 todo = await self._try(todo, batch, moment)
+                if halted():
+                    break
                 for name in {job.channel for job in todo}:
-                    with self._waiting(self._channels[name].paused_by or f"{name} is not ready"):
-                        await self._channels[name].ready()
+                    await self._until_ready(self._channels[name], halted)
         except BaseException:
             self._known.update((job.job_id, (job.attempt, out)) for job, out in batch.outcomes)
             self._ledger.drop(job for job, _ in batch.outcomes)
             raise
-        return self._results(batch, now)
+        return self._results(batch, now, whole=not todo and not batch.left)
+
+    async def _until_ready(self, channel: Channel, halted: Halted) -> None:
+        ready = asyncio.ensure_future(channel.ready())
+        with self.waits.on(channel.paused_by or f"{channel.name} is not ready"):
+            try:
+                while not ready.done() and not halted():
+                    await asyncio.wait([ready], timeout=LOOK)
+            finally:
+                await end(ready)
 
     async def _erase(self, erase: Erase) -> None:
         # The ledger first: from then on no job of before is sent.
@@ -123,10 +135,14 @@ class Lane:
                 batch.outcomes += [(job, Outcome("failed", f"no channel {name}")) for job in mine]
                 continue
             await self._deliver(self._channels[name], mine, batch, now)
-        had = {job.job_id for job, _ in batch.outcomes}
+        had = {job.job_id for job, _ in batch.outcomes} | batch.left
         untried = [job for job in todo if job.job_id not in had]
         if untried:
-            await self._ledger.give_back(untried)
+            try:
+                await self._ledger.give_back(untried)
+            except RedisUnavailable:
+                if not batch.halted():
+                    raise
         return untried
 
     async def _claimed(self, jobs: list[Job], batch: _Batch, now: datetime) -> list[Job]:
@@ -151,7 +167,7 @@ class Lane:
                 batch.outcomes.append((job, Outcome("skipped", reason)))
             else:
                 if (state == "maybe" or broken) and not self._repeatable(job):
-                    self.counts["maybe_sent"] += 1
+                    self.maybe_sent += 1
                     logger.warning("job %s: maybe sent before, sent again", job.job_id)
                 todo.append(job)
         return todo
@@ -161,17 +177,17 @@ class Lane:
     ) -> None:
         begun = len(batch.outcomes)
         try:
-            async with aclosing(channel.deliver(jobs, now)) as groups:  # type: ignore[type-var]
+            groups = channel.deliver(jobs, now, batch.halted)
+            async with aclosing(groups):  # type: ignore[type-var]
                 async for group in groups:
-                    batch.outcomes += group
-                    self.counts["maybe_sent"] += sum(outcome.maybe for _, outcome in group)
+                    known = await self._leave(group, batch)
+                    batch.outcomes += known
+                    self.maybe_sent += sum(outcome.maybe for _, outcome in known)
                     if not channel.repeatable:
-                        # Before anything else: who redoes the batch must know. Without Redis it
-                        # is told by `settle`, and until then by this process.
-                        with suppress(RedisUnavailable):
-                            await self._ledger.note(group)
+                        # Before anything else: who redoes the batch must know.
+                        await self._note(known, batch.halted)
         except BaseException as error:
-            told = {job.job_id for job, _ in batch.outcomes[begun:]}
+            told = {job.job_id for job, _ in batch.outcomes[begun:]} | batch.left
             left = [job for job in jobs if job.job_id not in told]
             if isinstance(error, RedisUnavailable):
                 # Nothing was tried for these.
@@ -182,22 +198,40 @@ class Lane:
             self._ledger.drop(left)
             raise
 
-    def _results(self, batch: _Batch, now: datetime) -> Results:
+    async def _leave(self, group: Outcomes, batch: _Batch) -> Outcomes:
+        """Leave to the next owner what nobody answered for while we stop; return the others.
+
+        It sends them again and counts them: these counts are not read any more.
+        """
+        if not batch.halted():
+            return group
+        lost = [job for job, outcome in group if outcome.maybe]
+        batch.left.update(job.job_id for job in lost)
+        self._unknown |= batch.left
+        with suppress(RedisUnavailable):
+            await self._ledger.leave(lost)
+        return [(job, outcome) for job, outcome in group if not outcome.maybe]
+
+    async def _note(self, group: Outcomes, halted: Halted) -> None:
+        """Write outcomes down. Until Redis has them, no other mail takes the place of theirs."""
+        # Halted without Redis, Kafka alone is told of them, which is what counts.
+        with suppress(RedisUnavailable):
+            await self.waits.for_redis(lambda: self._ledger.note(group), halted)
+
+    def _results(self, batch: _Batch, now: datetime, whole: bool) -> Results:
         outputs, settled = follow(batch.outcomes, now, self._scale)
         outputs += [waiting(job) for job in batch.held]
         self._ledger.returned(job for job, _ in settled)
 
         async def settle() -> None:
-            while settled:
-                try:
-                    await self._ledger.settle(settled)
-                    break
-                except RedisUnavailable as error:
-                    with self._waiting(str(error)):
-                        await asyncio.sleep(PATIENCE)
+            try:
+                await self.waits.for_redis(lambda: self._ledger.settle(settled), batch.halted)
+            except RedisUnavailable:
+                # Halted: Kafka has them, and their offsets may go.
+                self._ledger.drop(job for job, _ in settled)
             self.counts.update(outcome.status for _, outcome in settled)
 
-        return Results(outputs, settle)
+        return Results(outputs, settle, whole)
 
     def _repeatable(self, job: Job) -> bool:
         return job.channel not in self._channels or self._channels[job.channel].repeatable
@@ -205,16 +239,6 @@ class Lane:
     def _order(self, name: str) -> tuple[bool, str]:
         """Put channels that are quick and harmless to repeat before the others."""
         return name in self._channels and not self._channels[name].repeatable, name
-
-    @contextmanager
-    def _waiting(self, what: str) -> Iterator[None]:
-        if not self._waits:
-            logger.warning("lane %s waits: %s", self.name, what)
-        self._waits.append(what)
-        try:
-            yield
-        finally:
-            self._waits.remove(what)
 
 
 def _last_attempts(jobs: Iterable[Job]) -> list[Job]:

@@ -37,7 +37,13 @@ DAYS: Final = 30
 SLICE: Final = 500
 
 Mark = Literal["s", "f", "k", "r", "n", "c", "-"]
-MARKS: Final[dict[str, Mark]] = {"sent": "s", "failed": "f", "skipped": "k", "retrying": "r"}
+MARKS: Final[dict[str, Mark]] = {
+    "sent": "s",
+    "failed": "f",
+    "skipped": "k",
+    "retrying": "r",
+    "deferred": "-",
+}
 
 
 @dataclass
@@ -114,6 +120,15 @@ class Ledger:
         await self._write((job, MARKS[outcome.status], b"") for job, outcome in outcomes)
         self.drop(job for job, _ in outcomes)
 
+    async def leave(self, jobs: Sequence[Job]) -> None:
+        """End the claims of jobs that nobody answered for: they are `maybe` to who comes next."""
+        try:
+            await self._mark.over(
+                self._head(timedelta()), ((*_key(job), job.attempt, "c", b"") for job in jobs)
+            )
+        finally:
+            self.drop(jobs)
+
     async def give_back(self, jobs: Sequence[Job]) -> None:
         """Give back claims of jobs that nothing was tried for; free the jobs."""
         try:
@@ -148,9 +163,10 @@ class Ledger:
         rows = ((*_key(job), job.attempt, mark, outcome) for job, mark, outcome in marks)
         return len(await self._mark.over(self._head(), rows))
 
-    def _head(self) -> tuple[str, int | str, int, int]:
+    def _head(self, lease: timedelta | None = None) -> tuple[str, int | str, int, int]:
         now = "" if self.clock is None else self.clock()
-        return self.owner, now, int(self.lease.total_seconds() * 1000), DAYS
+        lease = self.lease if lease is None else lease
+        return self.owner, now, int(lease.total_seconds() * 1000), DAYS
 
 
 def _milliseconds(at: datetime) -> int:

@@ -26,8 +26,11 @@ TRIES: Final = 18
 def conclude(job: Job, outcome: Outcome, now: datetime, scale: float) -> tuple[Outcome, Job | None]:
     """Return the outcome, failed where no try is left, and the job as it goes to `held` if any is.
 
-    `scale` stretches the pace (CINEMA_RETRY_SCALE). The outcome's own pace comes before ours.
+    `scale` stretches the pace (CINEMA_RETRY_SCALE). The outcome's own pace comes before ours. What
+    is deferred goes to `held` as the same try.
     """
+    if outcome.status == "deferred" and outcome.after is not None:
+        return outcome, msgspec.structs.replace(job, not_before=now + outcome.after)
     if outcome.status != "retrying":
         return outcome, None
     pace = outcome.after or PACE[min(job.attempt, len(PACE) - 1)]

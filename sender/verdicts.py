@@ -19,7 +19,7 @@ class Verdict(NamedTuple):
     mine: deliver it. maybe: deliver it, but another may have, whose lease ran out. done: drop it,
     it or a later attempt has been through. known: it was tried, this was the outcome, and nobody
     knows whether that was written down. foreign: another has it, for `left` yet. in hand: we have
-    claimed it before. erased: it is of before the person's erasure.
+    claimed it, and nobody else has since. erased: it is of before the person's erasure.
     """
 
     state: State
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 
 
 class _Noted(msgspec.Struct, array_like=True):
-    status: Literal["sent", "skipped", "failed", "retrying"]
+    status: Literal["sent", "skipped", "failed", "retrying", "deferred"]
     reason: str
     after: float | None
     suppress: bool

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sender.channels import Outcome, Outcomes, fault
+from sender.channels import Halted, Outcome, Outcomes, fault
 from sender.inbox import Draft, Inbox
 from streams.errors import TemplateError
 from streams.jobs import Job, encode
@@ -46,7 +46,9 @@ class WebsocketChannel:
     async def ready(self) -> None:
         """Be ready always: without Redis there are no claims, and no jobs."""
 
-    async def deliver(self, jobs: Sequence[Job], now: datetime) -> AsyncIterator[Outcomes]:
+    async def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
         """Add the jobs' entries in one call; what cannot be rendered fails alone."""
         drafts: list[tuple[Job, Draft]] = []
         failed: Outcomes = []

@@ -28,7 +28,11 @@ async def _nothing() -> None:
 
 @dataclass(slots=True)
 class Results:
-    """What a batch led to: records to send, and what waits until Kafka has acknowledged them."""
+    """What a batch led to: records to send, and what waits until Kafka has acknowledged them.
+
+    `whole`: nothing of the batch is left to be done by whoever reads it again.
+    """
 
     outputs: list[Output] = field(default_factory=list)
     settle: Callable[[], Awaitable[None]] = _nothing
+    whole: bool = True

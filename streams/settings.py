@@ -19,6 +19,7 @@ PREFIX: Final = "CINEMA_"
 # 128 bits: what an HMAC-SHA256 key must hold at least to be worth its name (RFC 2104, section 3).
 SECRET_LENGTH: Final = 16
 LOCALES: Final = ("ru", "en")
+ANY_DOMAIN: Final = "*"
 
 T = TypeVar("T")
 
@@ -52,6 +53,29 @@ class SmtpServer:
             tls=tls,
             starttls=starttls,  # type: ignore[arg-type]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DomainLimit:
+    """What may go to one mail domain: mails at once, and mails a second (None: any number)."""
+
+    domain: str
+    connections: int
+    rate: float | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> DomainLimit:
+        """Read `gmail.com=4/20` or, without a rate, `gmail.com=4`; `*` is every other domain."""
+        match = re.fullmatch(r"([^=@\s]+)=(\d{1,4})(?:/(\d{1,6}(?:\.\d{1,3})?))?", text)
+        if match is None:
+            raise ValueError(
+                f"{text!r} wants DOMAIN=CONNECTIONS or DOMAIN=CONNECTIONS/MAILS_A_SECOND, such as "
+                "gmail.com=4/20, and * for every other domain"
+            )
+        connections, rate = int(match[2]), float(match[3]) if match[3] else None
+        if connections == 0 or rate == 0:
+            raise ValueError(f"{text!r} would let nothing through: want more than 0")
+        return cls(match[1].lower(), connections, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +138,9 @@ class Settings:
     default_timezone: str = "UTC"
     default_locale: str = "en"
     delivery_window: Window = Window(time(9), time(21))
+    # Two lanes of 16: where more connections gave no more mails a second (LIMITS: 8 to 16).
+    mails_in_flight: int = 32
+    domain_limits: tuple[DomainLimit, ...] = ()
     data_dir: Path = Path("data")
     retry_scale: float = 1.0
 
@@ -187,6 +214,13 @@ def _many(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     return read_many
 
 
+def _once_each(limits: tuple[DomainLimit, ...]) -> tuple[DomainLimit, ...]:
+    for limit in limits:
+        if sum(other.domain == limit.domain for other in limits) > 1:
+            raise ValueError(f"names {limit.domain} more than once")
+    return limits
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
@@ -257,6 +291,9 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "default_timezone": _zone,
     "default_locale": _one_of(*LOCALES),
     "delivery_window": Window.from_text,
+    # At least one for each lane.
+    "mails_in_flight": _whole(len(kinds.LANES), 1000),
+    "domain_limits": lambda text: _once_each(_many(DomainLimit.from_text)(text)),
     "data_dir": Path,
     "retry_scale": _scale,
 }

@@ -130,8 +130,9 @@ class Consumer(driver.Consumer):
         self._epoch: defaultdict[TP, int] = defaultdict(int)
         self._seeking = asyncio.Lock()
         self._busy = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        #: Set while no batch is being processed.
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -296,13 +297,13 @@ class Consumer(driver.Consumer):
     def busy(self) -> Iterator[None]:
         """Hold off a revoke, a commit at its end and a stop while a batch is in flight."""
         self._busy += 1
-        self._idle.clear()
+        self.idle.clear()
         try:
             yield
         finally:
             self._busy -= 1
             if not self._busy:
-                self._idle.set()
+                self.idle.set()
 
     # -- committing
 
@@ -311,7 +312,7 @@ class Consumer(driver.Consumer):
         if self._busy:
             limit = self.app.conf.broker_rebalance_timeout
             try:
-                await asyncio.wait_for(self._idle.wait(), limit)
+                await asyncio.wait_for(self.idle.wait(), limit)
             except TimeoutError:
                 logger.warning("a batch was still in flight after %s s: left to its owner", limit)
         await self.commit_and_end_transactions()

@@ -195,6 +195,7 @@ def test_every_metric_in_the_code_is_documented_and_none_beside() -> None:
         "histogram": "cinema_{}",
         "counter": "cinema_{}_total",
         "GaugeMetricFamily": "{}",
+        "CounterMetricFamily": "{}_total",
     }
     assert documented_metrics() == {
         form[function].format(name)

@@ -47,7 +47,8 @@ for i = 5, #ARGV, 4 do
         elseif what == 'n' then
           verdict = 'known ' .. outcome
           redis.call('HSET', key, job, 'n ' .. attempt .. ' ' .. till .. ' ' .. owner .. ' ' .. outcome)
-        elseif left > 0 then
+        elseif who == owner then
+          -- Though its lease ran out: nobody had it meanwhile, and we know what we did.
           verdict = 'in hand'
         else
           verdict = 'maybe'

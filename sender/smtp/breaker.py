@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 # One refused connection may be a restart, three in a row are a server that is down.
 FAILURES: Final = 3
@@ -16,6 +16,7 @@ LONGEST: Final = 4.0
 JITTER: Final = 0.25
 
 State = Literal["closed", "open", "half-open"]
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 
 class Breaker:

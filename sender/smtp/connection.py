@@ -12,10 +12,14 @@ import aiosmtplib
 from sender.channels import Outcome
 from sender.smtp.envelope import Envelope, on_the_wire
 from sender.smtp.opening import Timeouts, Unreachable, told
+from sender.smtp.patience import Patience
 from sender.smtp.replies import Reply, Stage, classify
 from streams.errors import Undelivered
 
 START_INPUT: Final = 354
+# The server does not know what stands behind the address (RFC 5321, 4.1.1.11), though it offered
+# it in its EHLO.
+UNKNOWN_PARAMETERS: Final = frozenset({501, 504, 555})
 
 
 class Lost(Undelivered):
@@ -29,12 +33,13 @@ class Connection:
     may be tried, `hung_up` whether the server has said that it closes it (421).
     """
 
-    def __init__(self, client: aiosmtplib.SMTP, timeouts: Timeouts) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, timeouts: Timeouts, patience: Patience) -> None:
         """Take over a client that has just been opened."""
         assert client.protocol is not None
         self._client = client
         self._protocol = client.protocol
         self._timeouts = timeouts
+        self._patience = patience
         self._extensions = client.esmtp_extensions
         self.opened = self.used = monotonic()
         self.mails = 0
@@ -65,6 +70,10 @@ class Connection:
         mail = f"MAIL FROM:<{envelope.sender}> {options}".rstrip()
         for stage, command in (("MAIL", mail), ("RCPT", f"RCPT TO:<{envelope.recipient}>")):
             reply = await self._command(command.encode(), stage)  # type: ignore[arg-type]
+            if stage == "MAIL" and options and reply.code in UNKNOWN_PARAMETERS:
+                # It offers what it does not do: then without.
+                self._extensions = {}
+                return await self.send(envelope)
             if not reply.positive:
                 return await self._refused(reply, stage)  # type: ignore[arg-type]
         reply = await self._command(b"DATA", "DATA")
@@ -88,7 +97,7 @@ class Connection:
         """Close in good order; a server that does not answer is not waited for."""
         if self.usable and self._client.is_connected:
             with suppress(aiosmtplib.SMTPException, OSError):
-                await self._client.quit(timeout=self._timeouts.quit)
+                await self._patience.wait(self._client.quit(timeout=None), self._timeouts.quit)
         self.abort()
 
     def abort(self) -> None:
@@ -98,7 +107,9 @@ class Connection:
 
     async def _command(self, command: bytes, stage: Stage) -> Reply:
         try:
-            response = await self._protocol.execute_command(command, timeout=self._timeouts.command)
+            response = await self._patience.wait(
+                self._protocol.execute_command(command), self._timeouts.command
+            )
         except (aiosmtplib.SMTPException, OSError) as error:
             self.usable = False
             raise Lost(f"{told(error)} (at {stage})") from error
@@ -106,7 +117,16 @@ class Connection:
             # Its reply would be taken for the next command's.
             self.usable = False
             raise
-        return Reply(response.code, response.message)
+        reply = Reply(response.code, response.message)
+        if self._said_more:
+            self.usable = False
+            raise Lost(f"{reply.told} (at {stage}): more than one reply")
+        return reply
+
+    @property
+    def _said_more(self) -> bool:
+        """Whether something came behind a reply: it would be taken for the next command's."""
+        return bool(self._protocol._buffer)
 
     async def _data(self, content: bytes) -> Outcome:
         """Write the mail and wait for the answer that decides; without it nobody knows."""
@@ -115,13 +135,15 @@ class Connection:
         self.usable = False
         try:
             self._protocol.write(content)
-            response = await self._protocol.read_response(timeout=self._timeouts.final)
+            response = await self._patience.wait(
+                self._protocol.read_response(), self._timeouts.final
+            )
         except (aiosmtplib.SMTPException, OSError) as error:
             return _maybe(told(error))
         reply = Reply(response.code, response.message)
-        if reply.code < 200 or 300 <= reply.code < 400:
+        if not reply.final:
             return _maybe(reply.told)
-        self.usable = not reply.about_server
+        self.usable = not (reply.about_server or self._said_more)
         self.hung_up = reply.code == 421
         return classify(reply, "end of data")
 
@@ -132,7 +154,7 @@ class Connection:
             self.hung_up = reply.code == 421
             if not self.hung_up:
                 raise Unreachable(f"{reply.told} (at {stage})")
-        elif not (200 <= reply.code < 300 or 400 <= reply.code < 600):
+        elif not reply.final:
             self.usable = False
         else:
             try:

@@ -7,21 +7,18 @@ import logging
 import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Final
 from urllib.parse import urlsplit
 
 from sender.channels import Outcome
 from sender.smtp.connection import Lost
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Timeouts, Unreachable
+from sender.smtp.patience import Patience
 from sender.smtp.server import Server
 from streams.errors import SettingsError
 from streams.settings import Settings, SmtpServer
 
 logger = logging.getLogger(__name__)
-
-# Where more connections gave no more mails a second (LIMITS: 8 to 16 reused ones).
-CONNECTIONS: Final = 16
 
 
 class Pool:
@@ -32,11 +29,11 @@ class Pool:
         servers: Sequence[SmtpServer],
         name: str,
         *,
-        size: int = CONNECTIONS,
+        size: int,
         timeouts: Timeouts | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare a number of connections to each server; `name` is what EHLO says.
+        """Prepare up to `size` connections to each server; `name` is what EHLO says.
 
         Certificates are verified against the system's store, or as `tls` says. Raises SettingsError
         where there is no server.
@@ -45,12 +42,19 @@ class Pool:
             raise SettingsError("CINEMA_SMTP names no server: write smtp://host:port")
         timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
         self.size = size
-        self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
+        self._patience = Patience()
+        self.servers = [
+            Server(server, name, size, timeouts, tls, self._patience) for server in servers
+        ]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pool:
-        """Make the pool of CINEMA_SMTP; EHLO says the host of CINEMA_PUBLIC_URL."""
-        return cls(settings.smtp, ehlo_name(settings.public_url))
+        """Make a lane's pool: CINEMA_SMTP, and the lane's share of CINEMA_MAILS_IN_FLIGHT.
+
+        EHLO says the host of CINEMA_PUBLIC_URL.
+        """
+        size = settings.mails_in_flight // len(settings.lanes)
+        return cls(settings.smtp, ehlo_name(settings.public_url), size=size)
 
     @property
     def paused_by(self) -> str | None:
@@ -63,11 +67,14 @@ class Pool:
     async def send(self, envelope: Envelope) -> Outcome:
         """Send a mail over the first server that takes it.
 
-        Raises Unreachable when nothing was tried: every server is away.
+        Raises Unreachable when nothing was tried: every server is away, or `let_go` was called
+        before the server had all of it.
         """
         lost: Lost | None = None
-        away: Unreachable | None = None
+        away = Unreachable("the worker stops")
         for server in self.servers:
+            if self._patience.over:
+                break
             try:
                 return await server.send(envelope)
             except Lost as error:
@@ -75,9 +82,8 @@ class Pool:
                 logger.info("%s: %s", server.address, error)
             except Unreachable as error:
                 away = error
-        if lost is not None:
+        if lost is not None and not self._patience.over:
             return Outcome("retrying", str(lost))
-        assert away is not None
         raise away
 
     async def ready(self) -> None:
@@ -87,6 +93,10 @@ class Pool:
             server.breaker.wait() for server in self.servers
         ):
             await asyncio.sleep(wait)
+
+    def let_go(self) -> None:
+        """Wait for no answer any more: a mail whose data was sent is maybe sent, others are not."""
+        self._patience.end()
 
     async def close(self) -> None:
         """Close all connections in good order."""

@@ -23,6 +23,11 @@ ENHANCED: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])"
 BAD_ADDRESS: Final = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"})
 FULL: Final = frozenset({"4.2.2", "5.2.2"})
 LIMITED: Final = frozenset({"4.7.28"})
+# 451 by the issuers of greylisting, 450 by Postfix's policy services.
+GREY: Final = frozenset({"4.7.1"})
+# Without an enhanced code: exceeded storage allocation (RFC 5321, 4.2.3), temporary at RCPT
+# (4.5.3.1.10).
+EXCEEDED: Final = 552
 # The server wants TLS or a login before anything else (RFC 4954, 6): our settings are wrong, not
 # the mail.
 NOT_ADMITTED: Final = frozenset({530, 534, 535, 538})
@@ -50,6 +55,11 @@ class Reply(NamedTuple):
         return 200 <= self.code < 300
 
     @property
+    def final(self) -> bool:
+        """Whether it ends a mail (RFC 5321, 4.2.1): 1yz and 3yz do not, and there are no others."""
+        return self.positive or 400 <= self.code < 600
+
+    @property
     def about_server(self) -> bool:
         """Whether the server takes no mail at all from us now, this one or any other."""
         return self.code == 421 or self.code in NOT_ADMITTED
@@ -68,11 +78,11 @@ def classify(reply: Reply, stage: Stage) -> Outcome:
     enhanced = reply.enhanced
     if reply.positive and stage == "end of data":
         return Outcome("sent", reply.told)
-    if enhanced in FULL:
+    if enhanced in FULL or (reply.code == EXCEEDED and enhanced is None and stage == "RCPT"):
         return Outcome("retrying", reason, after=MAILBOX_FULL)
     if reply.code == 421 or enhanced in LIMITED:
         return Outcome("retrying", reason, after=RATE_LIMITED)
-    if reply.code == 451 and enhanced == "4.7.1":
+    if enhanced in GREY:
         return Outcome("retrying", reason, after=GREYLISTED)
     if 500 <= reply.code < 600:
         at_recipient = stage in ("RCPT", "DATA", "end of data")

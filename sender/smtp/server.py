@@ -12,6 +12,7 @@ from sender.smtp.breaker import Breaker
 from sender.smtp.connection import Connection, Lost
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Timeouts, Unreachable, open_client
+from sender.smtp.patience import Patience
 from streams.errors import InvalidMail
 from streams.settings import SmtpServer
 
@@ -29,7 +30,13 @@ class Server:
     """Sends mails over at most `size` connections to one server."""
 
     def __init__(
-        self, setting: SmtpServer, name: str, size: int, timeouts: Timeouts, tls: ssl.SSLContext
+        self,
+        setting: SmtpServer,
+        name: str,
+        size: int,
+        timeouts: Timeouts,
+        tls: ssl.SSLContext,
+        patience: Patience,
     ) -> None:
         """Prepare; the first mail connects. `name` is what EHLO says."""
         self.setting = setting
@@ -38,6 +45,7 @@ class Server:
         self._name = name
         self._timeouts = timeouts
         self._tls = tls
+        self._patience = patience
         self._slots = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
 
@@ -107,8 +115,12 @@ class Server:
                 return connection
             await connection.quit()
         self.connects += 1
-        client = await open_client(self.setting, self._name, self._timeouts, self._tls)
-        return Connection(client, self._timeouts)
+        opening = open_client(self.setting, self._name, self._timeouts, self._tls)
+        try:
+            client = await self._patience.wait(opening, None)
+        except TimeoutError as error:
+            raise Unreachable(f"{self.address}: {error}") from error
+        return Connection(client, self._timeouts, self._patience)
 
     async def _put(self, connection: Connection) -> None:
         age = monotonic() - connection.opened

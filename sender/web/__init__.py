@@ -47,7 +47,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
     web_app.middlewares.extend((measured(site.metrics), errors))
     web_app.on_response_prepare.append(secure)
     web_app.cleanup_ctx.append(background)
-    Health(site.waiting, site.metrics).mount(web_app)
+    Health(site.waiting, site.metrics, site.paused).mount(web_app)
     Sockets(site, guard.tokens, hub, reads).mount(web_app)
     Confirm(site, pages).mount(web_app)
     Unsubscribe(site, pages).mount(web_app)

@@ -12,7 +12,7 @@ from sender.web.seats import Seats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.web.answers import Handler
-from streams.web.health import Waiting
+from streams.web.health import Paused, Waiting
 from streams.web.site import Produce
 
 
@@ -34,3 +34,4 @@ class SenderSite:
     now: Callable[[], datetime]
     preview: Handler
     waiting: Waiting
+    paused: Paused

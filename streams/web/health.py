@@ -15,6 +15,8 @@ from streams.web.answers import Handler, answer, later
 
 #: What a worker still waits for, by name: `tables`, `broker`, `redis`; nothing when ready.
 Waiting = Callable[[], Awaitable[Sequence[str]]]
+#: What stands still though the worker is ready, and why: its pages work all the same.
+Paused = Callable[[], Sequence[str]]
 
 # Supervisors give up after seconds themselves; a probe that hangs is a no.
 PROBE_SECONDS: Final = 3.0
@@ -23,9 +25,10 @@ PROBE_SECONDS: Final = 3.0
 class Health:
     """The three addresses that both workers have."""
 
-    def __init__(self, waiting: Waiting, metrics: Metrics) -> None:
-        """Ask `waiting` at every call of /health/ready."""
+    def __init__(self, waiting: Waiting, metrics: Metrics, paused: Paused | None = None) -> None:
+        """Ask `waiting` and `paused` at every call of /health/ready."""
         self._waiting = waiting
+        self._paused = paused
         self._metrics = metrics
 
     async def live(self, request: web.Request) -> web.Response:
@@ -40,7 +43,10 @@ class Health:
             waits = ["an answer of the broker or Redis"]
         except Retryable as error:
             waits = [str(error)]
-        return answer({"ready": not waits, "waits_for": waits}, 503 if waits else 200)
+        told: dict[str, object] = {"ready": not waits, "waits_for": waits}
+        if self._paused is not None:
+            told["paused"] = list(self._paused())
+        return answer(told, 503 if waits else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Show the numbers; with `name[]`, as Prometheus' own clients have it, those alone."""

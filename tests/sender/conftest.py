@@ -72,6 +72,11 @@ def make_job() -> MakeJob:
     return job_of
 
 
+def never() -> bool:
+    """Say that nothing is halted."""
+    return False
+
+
 def job_of(name: str = "job", **fields: Any) -> Job:
     """Return a job whose id is made from a name."""
     user = fields.get("user_id", "anna")

@@ -47,35 +47,38 @@ class ScriptedServer:
     open: int = 0
     port: int = 0
     delays: dict[str, float] = field(default_factory=dict)
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        self.writers.add(writer)
         try:
             with suppress(OSError, asyncio.IncompleteReadError):
                 await self._session(reader, writer)
         finally:
             self.open -= 1
+            self.writers.discard(writer)
             writer.close()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not await self._answer(writer, "connect"):
+        if await self._answer(writer, "connect") is None:
             return
         sender = recipient = ""
         encrypted = False
-        while line := (await reader.readline()).decode().rstrip("\r\n"):
+        while line := (await reader.readline()).decode(errors="replace").rstrip("\r\n"):
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
             if verb == "EHLO":
                 offers = [*self.offers, *(["STARTTLS"] if self.tls and not encrypted else [])]
                 lines = ["test", *offers]
                 text = "".join(f"250-{item}\r\n" for item in lines[:-1]) + f"250 {lines[-1]}\r\n"
-                if not await self._answer(writer, verb, text.encode()):
+                if await self._answer(writer, verb, text.encode()) is None:
                     return
                 continue
-            if not await self._answer(writer, verb):
+            if (said := await self._answer(writer, verb)) is None:
                 return
-            if verb == "STARTTLS" and self.tls:
+            if verb == "STARTTLS" and self.tls and said.startswith(b"220"):
                 await writer.start_tls(self.tls)
                 encrypted = True
             elif verb == "MAIL":
@@ -84,23 +87,22 @@ class ScriptedServer:
                 recipient = line
             elif verb == "QUIT":
                 return
-            elif verb == "DATA" and self._last.startswith(b"354"):
+            elif verb == "DATA" and said.startswith(b"354"):
                 content = await reader.readuntil(b"\r\n.\r\n")
-                if await self._answer(writer, "end of data"):
-                    if self._last.startswith(b"2"):
-                        self.mails.append((sender, recipient, content))
-                else:
+                if (said := await self._answer(writer, "end of data")) is None:
                     return
+                if said.startswith(b"2"):
+                    self.mails.append((sender, recipient, content))
 
     async def _answer(
         self, writer: asyncio.StreamWriter, stage: str, usual: bytes | None = None
-    ) -> bool:
+    ) -> bytes | None:
+        """Play a stage; return what was said, None where the connection ends with it."""
         step = usual or ANSWERS.get(stage, b"250 2.0.0 ok\r\n")
         if self.script[stage]:
             step = self.script[stage].pop(0)
         elif stage in self.always:
             step = self.always[stage]
-        self._last = step
         if stage in self.delays:
             await asyncio.sleep(self.delays[stage])
         said = step.removesuffix(DROP).removesuffix(HANG)
@@ -109,7 +111,7 @@ class ScriptedServer:
             await writer.drain()
         if step.endswith(HANG):
             await asyncio.sleep(3600)
-        return not step.endswith(DROP)
+        return None if step.endswith(DROP) else step
 
 
 @asynccontextmanager

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from time import monotonic
 
 import pytest
 from redis.asyncio import Redis
 
 from sender.channels import Outcome
-from sender.email import EmailChannel
+from sender.email import TURN, EmailChannel
 from sender.links import ConfirmLinks, LinkMaker, confirm_code
 from sender.render import Renderer
+from sender.smtp.destinations import Destinations
 from sender.suppressions import Suppressions
+from streams import kinds
 from streams.jobs import Job
-from streams.settings import Settings
-from tests.sender.conftest import NOW, job_of
+from streams.settings import DomainLimit, Settings
+from tests.sender.conftest import NOW, job_of, never
 from tests.sender.smtpd import ScriptedServer, serving
 from tests.sender.test_smtp import pool_of
 
@@ -40,6 +44,8 @@ async def sending(
         ConfirmLinks(redis, settings),
         Suppressions(redis),
         pool_of(smtpd, size=4),
+        Destinations(settings.domain_limits),
+        kinds.BULK,
     )
     await channel.start()
     yield channel
@@ -61,7 +67,7 @@ async def channel(
 
 
 async def deliver(channel: EmailChannel, jobs: Iterable[Job]) -> dict[str, Outcome]:
-    groups = [group async for group in channel.deliver(list(jobs), NOW)]
+    groups = [group async for group in channel.deliver(list(jobs), NOW, never)]
     return {job.job_id: outcome for group in groups for job, outcome in group}
 
 
@@ -190,6 +196,87 @@ async def test_with_the_server_away_jobs_are_left_out_and_go_when_it_is_back(
     assert len(smtpd.mails) == 10
 
 
+async def test_no_more_mails_than_the_bound_are_ever_sent_and_not_written_down(
+    channel: EmailChannel, smtpd: ScriptedServer
+) -> None:
+    # What would be maybe sent if the process were killed: data begun, outcome not yet noted. Over
+    # batches at once, with a server that is slow and a ledger that is slower.
+    smtpd.delays["end of data"] = 0.01
+    noted = most = 0
+
+    async def batch(name: str) -> int:
+        nonlocal noted, most
+        jobs = [job_of(f"{name}{number}") for number in range(20)]
+        async for group in channel.deliver(jobs, NOW, never):
+            await asyncio.sleep(0.02)
+            most = max(most, smtpd.commands.count("DATA") - noted)
+            noted += len(group)
+        return len(jobs)
+
+    assert await asyncio.gather(*(batch(name) for name in "abc")) == [20] * 3
+    assert noted == 60 and 1 < most <= channel.pool.size
+
+
+async def test_a_batch_that_is_broken_off_leaves_its_slots_to_others(
+    channel: EmailChannel, smtpd: ScriptedServer
+) -> None:
+    for number in range(3 * channel.pool.size):
+        jobs = [job_of(f"{number}-{index}") for index in range(6)]
+        async with aclosing(channel.deliver(jobs, NOW, never)) as groups:  # type: ignore[type-var]
+            await anext(groups)
+    rest = [job_of(str(number)) for number in range(6)]
+    assert len(await asyncio.wait_for(deliver(channel, rest), 5)) == 6
+
+
+async def test_a_halted_batch_ends_with_the_mails_under_way(
+    channel: EmailChannel, smtpd: ScriptedServer
+) -> None:
+    smtpd.delays["end of data"] = 0.05
+    jobs = [job_of(str(number)) for number in range(40)]
+
+    def begun() -> bool:
+        return len(smtpd.commands) > 8
+
+    found = [pair async for group in channel.deliver(jobs, NOW, begun) for pair in group]
+    assert 0 < len(found) < 40
+    assert len(smtpd.mails) == len(found), "each that was begun has its answer"
+
+
+async def test_a_domain_at_its_limit_is_put_off_and_holds_up_no_other(
+    channel: EmailChannel, smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its second mail waits for a second, which the others do not take together.
+    monkeypatch.setitem(TURN, kinds.BULK, 1.2)
+    channel.destinations = Destinations([DomainLimit("slow.example", 2, 1.0)])
+    slow = [job_of(f"s{number}", to=f"u{number}@Slow.example") for number in range(30)]
+    quick = [job_of(f"q{number}", to=f"u{number}@quick.example") for number in range(30)]
+    began = monotonic()
+    first: dict[str, float] = {}
+    outcomes: dict[str, Outcome] = {}
+    async for group in channel.deliver([*slow, *quick], NOW, never):
+        for job, outcome in group:
+            first[job.job_id] = monotonic() - began
+            outcomes[job.job_id] = outcome
+    assert {outcomes[job.job_id].status for job in quick} == {"sent"}
+    put_off = [outcomes[job.job_id] for job in slow if outcomes[job.job_id].status == "deferred"]
+    assert len(put_off) == 28 and len(outcomes) == 60
+    assert all(outcome.after and "slow" not in outcome.reason.lower() for outcome in put_off)
+    sent = [line for line in smtpd.commands if "Slow.example" in line]
+    assert len(sent) == 30 - len(put_off)
+    # None of the others was behind one that waited for its turn.
+    assert max(first[job.job_id] for job in quick) < max(first.values())
+
+
+async def test_slots_are_all_free_again_after_mails_were_put_off(
+    channel: EmailChannel, smtpd: ScriptedServer
+) -> None:
+    channel.destinations = Destinations([DomainLimit("example.com", 1, 0.01)])
+    jobs = [job_of(str(number)) for number in range(20)]
+    outcomes = await deliver(channel, jobs)
+    assert Counter(one.status for one in outcomes.values()) == {"sent": 1, "deferred": 19}
+    assert channel._slots._value == channel.pool.size
+
+
 async def test_outcomes_come_as_soon_as_they_are_known(
     channel: EmailChannel, smtpd: ScriptedServer
 ) -> None:
@@ -197,6 +284,6 @@ async def test_outcomes_come_as_soon_as_they_are_known(
     smtpd.delays["end of data"] = 0.05
     groups = [
         len(group)
-        async for group in channel.deliver([job_of(str(number)) for number in range(8)], NOW)
+        async for group in channel.deliver([job_of(str(number)) for number in range(8)], NOW, never)
     ]
     assert sum(groups) == 8 and len(groups) >= 4

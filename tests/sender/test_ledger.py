@@ -295,7 +295,7 @@ class Model:
             entry.owner, entry.until = owner, now + LEASE_MS
             return Verdict("known", outcome=entry.outcome)
         else:
-            verdict = Verdict("in hand" if entry.until > now else "maybe")
+            verdict = Verdict("in hand" if entry.owner == owner else "maybe")
         self.entries[job.job_id] = Entry(job.attempt, owner, now + LEASE_MS)
         return verdict
 

@@ -9,7 +9,7 @@ from sender.inbox import Inbox
 from sender.websocket import WebsocketChannel
 from streams.errors import TemplateError
 from streams.jobs import Job, decode_inbox
-from tests.sender.conftest import NOW, job_of
+from tests.sender.conftest import NOW, job_of, never
 
 
 class Rendered:
@@ -27,7 +27,7 @@ def note(name: str, **fields: object) -> Job:
 
 
 async def deliver(channel: WebsocketChannel, *jobs: Job) -> Outcomes:
-    return [pair async for group in channel.deliver(jobs, NOW) for pair in group]
+    return [pair async for group in channel.deliver(jobs, NOW, never) for pair in group]
 
 
 async def test_an_entry_is_in_the_inbox_and_its_record_ready_for_the_topic(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import SettingsError
-from streams.settings import READERS, Settings, SmtpServer, Window
+from streams.settings import READERS, DomainLimit, Settings, SmtpServer, Window
 
 SECRET = "0123456789abcdef"
 GOOD = {
@@ -44,6 +44,39 @@ def test_secrets_have_no_defaults() -> None:
         Settings.from_env({})
     for name in ("CINEMA_JWT_SECRET", "CINEMA_LINK_SECRET", "CINEMA_API_KEYS"):
         assert name in str(error.value)
+
+
+def test_limits_by_domain_are_read_with_and_without_a_rate() -> None:
+    limits = read(domain_limits="Gmail.com=4/20, mail.example=2/0.5,*=8").domain_limits
+    assert limits == (
+        DomainLimit("gmail.com", 4, 20.0),
+        DomainLimit("mail.example", 2, 0.5),
+        DomainLimit("*", 8, None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gmail.com", "gmail.com=4/20"),
+        ("gmail.com=many", "'gmail.com=many' wants DOMAIN=CONNECTIONS"),
+        ("gmail.com=4/20/3", "wants DOMAIN=CONNECTIONS"),
+        ("anna@gmail.com=4", "wants DOMAIN=CONNECTIONS"),
+        ("gmail.com=0", "would let nothing through"),
+        ("gmail.com=4/0", "would let nothing through"),
+        ("gmail.com=4,GMAIL.com=5", "names gmail.com more than once"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_told(text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match="CINEMA_DOMAIN_LIMITS") as error:
+        read(domain_limits=text)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["1", "0", "1001", "many"])
+def test_mails_in_flight_are_at_least_one_for_each_lane(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"CINEMA_MAILS_IN_FLIGHT.*from 2 to 1000"):
+        read(mails_in_flight=text)
 
 
 def test_an_empty_value_is_as_good_as_none() -> None:

@@ -29,8 +29,8 @@ class Consuming(Consumer):
         self.outstanding = Counter()
         self.refetched = self.expired = self._busy = 0
         self._epoch = defaultdict(int)
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._committed_offset = defaultdict(lambda: None)
         self.flow_active = True
         self.mine = {PLACE}

@@ -160,6 +160,7 @@ async def start(
                 now=lambda: neighbours.now,
                 preview=preview,
                 waiting=neighbours.waiting,
+                paused=list,
             ),
         )
         client: Client = TestClient(TestServer(app, port=port))
