@@ -9,7 +9,7 @@ BASE_PYTHON := $(shell for v in 3.12 3.11; do python$$v -c 0 2>/dev/null && echo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-kafka bench lint lock clean
+.PHONY: help install demo up test test-kafka chaos bench lint lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: lint ## Lint, types, unit tests, and integration tests on the embedded sta
 
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
 	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(ARGS)
+
+chaos: $(INSTALLED) ## Kill, stop and cut off what runs, and verify; ARGS="--kills 100 --seed 1" in full
+	@$(PYTHON) -m dev chaos $(ARGS)
 
 bench: $(INSTALLED) ## Measure, each figure beside its limit in the same run: one JSON object a line
 	@$(PYTHON) -m bench $(ARGS)

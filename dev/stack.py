@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -32,7 +32,11 @@ SERVICE_GRACE: Final = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to start. `broker` is `embedded`, `kafka`, or the HOST:PORT of one that runs."""
+    """What to start. `broker` is `embedded`, `kafka`, or the HOST:PORT of one that runs.
+
+    `mailbox` makes what takes the mails, with the URL of its pages; `settings` go to the workers
+    beside those that the stack makes (by their whole names).
+    """
 
     broker: str = EMBEDDED
     clock: Literal["wall", "topic"] = "wall"
@@ -40,6 +44,8 @@ class Options:
     sender: int = 1
     data: Path | None = None
     smtp: bool = True
+    mailbox: Callable[[Path], tuple[Service, str | None]] = services.mailbox
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Addresses(msgspec.Struct, kw_only=True, frozen=True):
@@ -112,7 +118,7 @@ class Stack:
         own["redis"] = services.redis(data, broker=options.broker)
         pages = None
         if options.smtp:
-            own["mailbox"], pages = services.mailbox(data)
+            own["mailbox"], pages = options.mailbox(data)
         smtp = f"smtp://{own['mailbox'].address}?starttls=never" if options.smtp else _own_smtp()
         broker = own["broker"].address if "broker" in own else options.broker
         redis = f"redis://{own['redis'].address}/0"
@@ -128,7 +134,7 @@ class Stack:
             secrets=secrets,
             sender_urls=urls[workers.SENDER],
         )
-        self.environ = {**os.environ, **settings}
+        self.environ = {**os.environ, **settings, **options.settings}
         server = self.settings.smtp[0]
         self.addresses = Addresses(
             broker=broker,

@@ -26,6 +26,13 @@ class Gauges:
             for name, labels, value in LINE.findall(page):
                 self._samples[name].append((dict(LABEL.findall(labels)), float(value)))
 
+    def __add__(self, other: Gauges) -> Gauges:
+        both = Gauges(())
+        for one in (self, other):
+            for name, samples in one._samples.items():
+                both._samples[name] += samples
+        return both
+
     def of(self, name: str) -> Samples:
         """Return a gauge's samples, of all these workers."""
         return self._samples[name]
