@@ -193,10 +193,14 @@ class Users(View[UserRow]):
         return self.get(user_id) or UserRow(user_id=user_id)
 
     def remember(self, user: User, at: datetime, now: datetime) -> UserRow:
-        """Replace the profile, unless what is known is younger than the record's time `at`."""
+        """Replace the profile, unless a younger one than the record's time `at` is known.
+
+        What a registration said is none: which of the two topics is read first is chance.
+        """
         row = self.of(str(user.user_id))
         zones = add(row.zones, at.timestamp(), PROFILE, user.timezone)
-        if row.profile is not None and row.profile.at > at.timestamp():
+        known = row.profile
+        if known is not None and known.registered and known.at > at.timestamp():
             return self._save(row, now, zones=zones)
         profile = Profile(
             email=user.email,

@@ -23,6 +23,21 @@ def test_an_older_profile_that_was_forwarded_changes_nothing_but_the_past(desk: 
     assert [zone for _, _, zone in user.zones] == ["America/Lima", "Asia/Tokyo"]
 
 
+def test_a_profile_wins_over_a_younger_registration_that_was_read_before_it(desk: Desk) -> None:
+    desk.send(
+        "registration",
+        event="send_greeting",
+        user_id="ann",
+        email="typed@b.c",
+        username="Ann",
+        locale="en",
+    )
+    earlier = desk.now - timedelta(seconds=1)
+    desk.send("users", earlier, user_id="ann", email="a@b.c", username="Anna", locale="ru")
+    user = desk.user("ann")
+    assert (user.email, user.username, user.locale("en")) == ("a@b.c", "Anna", "ru")
+
+
 def test_what_preferences_set_wins_over_the_profile(desk: Desk) -> None:
     desk.send(
         "preferences",

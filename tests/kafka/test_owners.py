@@ -184,7 +184,7 @@ async def test_what_many_topics_say_of_one_person_at_once_is_all_in_the_persons_
     for user in people:
         row = msgspec.json.decode(found[f"users:{user}".encode()])
         assert row["profile"]["email"] == f"{user}@example.com"
-        assert row["greeted"]
+        assert row["profile"]["registered"] and row["greeted"]
         assert row["choices"]["locale"] == "ru"
         assert row["choices"]["unsubscribed"] == ["tip"]
 
