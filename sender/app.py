@@ -36,11 +36,12 @@ from streams import kinds, topics
 from streams.declaring import bootstrap
 from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
-from streams.faust_app import CinemaApp, answers
+from streams.faust_app import CinemaApp
 from streams.jobs import STATUSES
 from streams.lag import SENDER_GROUP
 from streams.logs import Logs
 from streams.metrics import Metrics, Row
+from streams.probes import silent
 from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
@@ -199,13 +200,9 @@ class SenderApp(CinemaApp):
         found = []
         if not self.recovered():
             found.append("partitions: being assigned or moved")
-        if not await self.broker_answers():
-            found.append(f"broker: {self.cinema.broker} does not answer")
-        if not await answers(self.redis.ping):
-            found.append("redis: does not answer")
-        elif self.refilling.waits_for is not None:
+        if self.refilling.waits_for is not None:
             found.append(f"redis: {self.refilling.waits_for}")
-        return found
+        return found + await silent(self.cinema, self.redis)
 
     def paused(self) -> list[str]:
         """Return the lanes that wait, and for what."""

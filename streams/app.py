@@ -14,10 +14,11 @@ from streams.clock import Ticker
 from streams.deciding import Deciding
 from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
-from streams.faust_app import CinemaApp, answers
+from streams.faust_app import CinemaApp
 from streams.lag import BulkLag
 from streams.lookups import Lookups
 from streams.metrics import Metrics, Row
+from streams.probes import silent
 from streams.processing import Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
@@ -119,11 +120,7 @@ class StreamsApp(CinemaApp):
             found.append("films: not read yet")
         elif self.catalogue.lag > 0:
             found.append(f"films: {self.catalogue.lag} records still to read")
-        if not await self.broker_answers():
-            found.append(f"broker: {self.cinema.broker} does not answer")
-        if not await answers(self.redis.ping):
-            found.append("redis: does not answer")
-        return found
+        return found + await silent(self.cinema, self.redis)
 
     async def rows(self) -> Iterable[Row]:
         """Return the partitions' books, lags and the rest for /metrics."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator
 from typing import Any, Final, cast
 
 import faust
 from aiohttp import web
 from faust.types.tuples import TP
 
-from streams.declaring import bootstrap, declare
+from streams.declaring import declare
 from streams.heartbeat import Heartbeat
 from streams.metrics import Row
 from streams.outgoing import Outgoing, give_up
@@ -32,8 +31,6 @@ POLL_INTERVAL: Final = 120.0
 COMMIT_INTERVAL: Final = 0.5
 REQUEST_TIMEOUT: Final = 30.0
 QUIET: Final = ("aiokafka", "faust", "mode", "aiohttp.access")
-# Shorter than a supervisor waits for an answer of /health/ready.
-PROBE_WITHIN: Final = 1.0
 # Supervisors give ten seconds. Faust alone takes minutes where its broker does not answer.
 DOWN_WITHIN: Final = 9.5
 # Larger than all that can be outstanding at once: two batches a partition.
@@ -167,10 +164,6 @@ class CinemaApp(faust.App):
             and not self.should_stop
         )
 
-    async def broker_answers(self) -> bool:
-        """Tell whether a broker can be reached now."""
-        return await _reachable(bootstrap(self.cinema))
-
     def owner(self, changelog: str, partition: int) -> str | None:
         """Return the base URL of the worker that has that partition of a table, if one has."""
         for url, topics in self.assignor.tables_metadata().items():
@@ -202,26 +195,3 @@ class CinemaApp(faust.App):
                 labels = {"topic": tp.topic, "partition": str(tp.partition)}
                 lag = max(end - consumer.processed[tp], 0)
                 yield Row("lag", labels, lag, "Records not processed yet.")
-
-
-async def _reachable(addresses: Sequence[str]) -> bool:
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        try:
-            async with asyncio.timeout(PROBE_WITHIN):
-                _, writer = await asyncio.open_connection(host, int(port))
-        except (OSError, TimeoutError, ValueError):
-            continue
-        writer.close()
-        return True
-    return False
-
-
-async def answers(probe: Callable[[], Awaitable[Any]]) -> bool:
-    """Tell whether a probe ends in time and without an error."""
-    try:
-        async with asyncio.timeout(PROBE_WITHIN):
-            await probe()
-    except Exception:
-        return False
-    return True
