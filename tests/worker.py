@@ -28,7 +28,8 @@ class Worker:
     def __init__(self, app: str, data: Path, **settings: object) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.app = app
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.port = port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self.log = data / "worker.log"
         own = {"DATA_DIR": data, "STREAMS_PORT": port, "SENDER_PORT": port, **settings}
         clean = {name: one for name, one in os.environ.items() if not name.startswith("CINEMA_")}

@@ -21,7 +21,7 @@ from streams.settings import Settings
 from streams.topics import Topic
 from streams.transport import Batch
 from tests.conftest import eventually
-from tests.kafka.test_losses import PARTITIONS
+from tests.kafka.streaming import PARTITIONS
 
 #: A test topic's partition that the tests look at; the others only have to be there.
 FIRST = 0

@@ -12,8 +12,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.partitions import partition_of
+from tests.kafka.streaming import PARTITIONS, Worker, person, running
 from tests.kafka.stuck_app import STUCK, STUCK_SECONDS
-from tests.kafka.test_losses import PARTITIONS, Worker, person, running
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 

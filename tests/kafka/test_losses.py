@@ -7,144 +7,23 @@ are those of docs/architecture.md.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import aiohttp
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from dev.logs import end_offsets, read_topic
-from dev.ports import free_port
-from streams.outgoing import EXIT_UNACKNOWLEDGED
 from streams.partitions import partition_of
 from streams.topics import VALUE_LIMIT
 from tests.conftest import eventually
-from tests.integration.cinema import OUTCOMES, Gauges
+from tests.integration.cinema import OUTCOMES
+from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
-
-PARTITIONS = 4
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Worker:
-    """A streams worker of its own, started again whenever it is wanted."""
-
-    def __init__(
-        self,
-        broker: str,
-        redis: str,
-        data: Path,
-        app: str = "streams.app",
-        standbys: int = 0,
-    ) -> None:
-        self.app = app
-        self.broker = broker
-        self.redis = redis
-        self.port = free_port()
-        self.log = data / "worker.log"
-        clean = {name: one for name, one in os.environ.items() if not name.startswith("CINEMA_")}
-        self._environ = {
-            **clean,
-            "CINEMA_BROKER": f"kafka://{broker}",
-            "CINEMA_REDIS": redis,
-            "CINEMA_STREAMS_PORT": str(self.port),
-            "CINEMA_DATA_DIR": str(data),
-            "CINEMA_PARTITIONS": str(PARTITIONS),
-            "CINEMA_CLOCK": "topic",
-            "CINEMA_STANDBY_REPLICAS": str(standbys),
-            "CINEMA_JWT_SECRET": "j" * 32,
-            "CINEMA_LINK_SECRET": "l" * 32,
-            "CINEMA_API_KEYS": "k" * 32,
-        }
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it; it need not be ready."""
-        with self.log.open("ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "faust", "-A", self.app, "worker", "-l", "warn"),
-                env=self._environ,
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-            )
-
-    async def kill(self) -> None:
-        """Kill it with -9."""
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
-            await self.process.wait()
-
-    async def gauges(self) -> Gauges:
-        """Return its numbers, none while it does not answer."""
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-                session.get(f"http://127.0.0.1:{self.port}/metrics") as response,
-            ):
-                return Gauges(await response.text())
-        except (aiohttp.ClientError, TimeoutError):
-            return Gauges()
-
-    async def ready(self) -> bool:
-        """Tell whether it is ready."""
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-                session.get(f"http://127.0.0.1:{self.port}/health/ready") as response,
-            ):
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-    async def ready_again(self) -> bool:
-        """Tell whether it is ready; started again, as by a supervisor, where it ended itself."""
-        if self.process is not None and self.process.returncode == EXIT_UNACKNOWLEDGED:
-            await self.start()
-        return await self.ready()
-
-    async def month(self, user_id: str) -> Any:
-        """Return someone's November."""
-        page = f"http://127.0.0.1:{self.port}/users/{user_id}/statistics?month=2026-11"
-        headers = {"Authorization": "Bearer " + "k" * 32}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.get(page) as response,
-        ):
-            assert response.status == 200, await response.text()
-            return await response.json()
-
-    async def at_rest(self, *topics: str) -> Gauges:
-        """Wait until all records of the topics are processed; return the numbers then."""
-        found = Gauges()
-
-        async def rests() -> bool:
-            nonlocal found
-            ends = await end_offsets(self.broker, *topics)
-            found = await self.gauges()
-            wanted: Counter[str] = Counter()
-            for tp, end in ends.items():
-                wanted[tp.topic] += end
-            return (
-                all(found.total("cinema_position", topic=one) >= wanted[one] for one in topics)
-                and bool(found.values("cinema_position", "topic"))
-                and found.total("cinema_busy") == 0
-                and found.total("cinema_walks_open") == 0
-            )
-
-        await eventually(rests, 90, 0.2)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -153,37 +32,10 @@ def flush_redis(redis_url: str) -> str:
     return f"{redis_url.rpartition('/')[0]}/7"
 
 
-@asynccontextmanager
-async def running(worker: Worker) -> AsyncIterator[AIOKafkaProducer]:
-    """Run a worker, and give a producer beside it."""
-    await worker.start()
-    producer = AIOKafkaProducer(
-        bootstrap_servers=worker.broker, acks="all", max_request_size=4 << 20
-    )
-    try:
-        await eventually(worker.ready, 60, 0.2)
-        await producer.start()
-        try:
-            yield producer
-        finally:
-            await producer.stop()
-    finally:
-        await worker.kill()
-
-
 @pytest.fixture
 def worker(kafka_broker: str, flush_redis: str, tmp_path: Path) -> Worker:
     """Give a worker that has not been started."""
     return Worker(kafka_broker, flush_redis, tmp_path)
-
-
-async def send(producer: AIOKafkaProducer, topic: str, key: str, value: Any) -> None:
-    data = value if isinstance(value, bytes) else msgspec.json.encode(value)
-    await producer.send_and_wait(topic, data, key.encode(), partition=partition_of(key, PARTITIONS))
-
-
-def person() -> str:
-    return f"person-{uuid4().hex[:8]}"
 
 
 async def jobs_of(broker: str, topic: str = "outbox_urgent") -> Counter[tuple[str, str]]:

@@ -22,7 +22,7 @@ from streams.outgoing import ACKNOWLEDGED_WITHIN, EXIT_UNACKNOWLEDGED
 from tests.conftest import eventually
 from tests.conftest import running as serving
 from tests.integration.cinema import OUTCOMES
-from tests.kafka.test_losses import Worker, person, send
+from tests.kafka.streaming import Worker, person, send
 
 pytestmark = [
     pytest.mark.kafka,

@@ -19,7 +19,7 @@ from streams.partitions import partition_of
 from streams.settings import Settings
 from streams.transport import SESSION
 from tests.conftest import eventually
-from tests.kafka.test_losses import PARTITIONS, Worker, person, running, send
+from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 

@@ -15,7 +15,7 @@ from dev.logs import read_topic
 from streams.partitions import partition_of
 from tests.conftest import eventually
 from tests.integration.cinema import OUTCOMES
-from tests.kafka.test_losses import PARTITIONS, Worker, person, send
+from tests.kafka.streaming import PARTITIONS, Worker, person, send
 
 pytestmark = [
     pytest.mark.kafka,
@@ -81,7 +81,8 @@ async def test_tables_are_complete_before_the_first_event_of_a_partition_that_mo
 ) -> None:
     redis = f"{redis_url.rpartition('/')[0]}/3"
     workers = [
-        Worker(kafka_broker, redis, tmp_path / name, standbys=standbys) for name in ("one", "two")
+        Worker(kafka_broker, redis, tmp_path / name, STANDBY_REPLICAS=standbys)
+        for name in ("one", "two")
     ]
     one, two = workers
     producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")

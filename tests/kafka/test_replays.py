@@ -22,8 +22,8 @@ from streams.routing import ORIGIN
 from streams.topics import CLOCK
 from tests.conftest import eventually
 from tests.integration.cinema import OUTCOMES, Gauges
+from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 from tests.kafka.test_isolation import events
-from tests.kafka.test_losses import PARTITIONS, Worker, person, running, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 

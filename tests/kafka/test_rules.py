@@ -17,7 +17,7 @@ from dev.logs import read_topic
 from streams.topics import Topic
 from tests.conftest import eventually
 from tests.kafka.probe import FIRST, Probe, another_member, declared, probing
-from tests.kafka.test_losses import PARTITIONS
+from tests.kafka.streaming import PARTITIONS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 
