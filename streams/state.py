@@ -18,7 +18,7 @@ from streams.errors import Moved
 from streams.outgoing import Outgoing, give_up
 from streams.ownership import FENCE, Ownership, epoch_of, header
 from streams.topics import Topic
-from streams.transport import Batch, BatchSchema
+from streams.transport import Batch, BatchSchema, Consumer
 from streams.transport import Transport as CinemaTransport
 from tables.films import Films
 from tables.partition import Tables
@@ -153,24 +153,41 @@ class State(faust.Table[bytes, bytes]):
 
     # -- what Faust calls
 
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Return the changelog offset up to which the partition is in memory."""
+    def persisted_offset(self, tp: TP) -> int:
+        """Return the changelog offset up to which the partition is in memory, -1 for none.
+
+        Not None: Faust would have a standby without rows sought to None.
+        """
         ownership = self._owners.get(tp.partition)
-        return ownership.offset if ownership is not None and ownership.offset >= 0 else None
+        return ownership.offset if ownership is not None else -1
+
+    async def on_changelog_event(self, event: Any) -> None:
+        """Load a batch of rows, but those of owners that were paused; else the later one wins.
+
+        At once, and not when Faust's buffer is full: where rows before it were lost, Faust is told
+        that it stands before them, or it would call the recovery complete.
+        """
+        batch: Batch = event.value
+        partition = batch.tp.partition
+        if partition not in self._kept:
+            # Read before it moved away: loaded now it would be half a table.
+            return
+        ownership = self._ownership(partition)
+        consumer = cast(Consumer, self.app.consumer)
+        if not await consumer.follows(batch, ownership.offset + 1):
+            recovery = cast(Any, self.app.tables).recovery
+            for offsets in (recovery.active_offsets, recovery.standby_offsets):
+                if batch.tp in offsets:
+                    offsets[batch.tp] = ownership.offset
+            return
+        tables = self._of(partition)
+        for record in batch.records:
+            # What is not younger than memory was written by us, or loaded before.
+            if record.offset > ownership.offset and ownership.admits(record):
+                tables.load(record.key, record.value)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Load rows, but those of owners that were paused; else the later in the log wins."""
-        for event in batch:
-            records: Batch = event.value
-            if records.tp.partition not in self._kept:
-                # Read before it moved away: loaded now it would be half a table.
-                continue
-            tables = self._of(records.tp.partition)
-            ownership = self._ownership(records.tp.partition)
-            for record in records.records:
-                # What is not younger than memory was written by us, or loaded before.
-                if record.offset > ownership.offset and ownership.admits(record):
-                    tables.load(record.key, record.value)
+        """Load nothing more: it was when the event came."""
 
     async def on_rebalance(
         self,

@@ -34,6 +34,8 @@ SESSION: Final = 6.0
 MAX_BATCH: Final = 500
 # One being processed and one waiting: enough to never idle, and no queue of Faust's ever fills.
 MAX_OUTSTANDING: Final = 2
+# What a reader takes of transactions: none that are open or were aborted.
+COMMITTED: Final = "read_committed"
 # How often a fetch looks again at partitions that it left out because they were busy.
 BUSY_POLL: Final = 0.02
 # Seconds a fetch waits for records when no partition is left out.
@@ -50,7 +52,8 @@ class Batch(NamedTuple):
     """Consecutive records of one partition, as one item of a stream.
 
     `start` is where the partition stood before the fetch, None if that is unknown; `epoch` counts
-    the seeks back that had been made by then; `generation` is the consumer group's.
+    the seeks back that had been made by then; `generation` is the consumer group's; `end` is where
+    the partition stood after it, beyond the last record where the log has none (markers).
     """
 
     tp: TP
@@ -58,6 +61,7 @@ class Batch(NamedTuple):
     start: int | None
     epoch: int
     generation: int
+    end: int | None = None
 
 
 class BatchSchema(faust.Schema[Any, Any]):
@@ -72,9 +76,14 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class _Fetched(dict[Any, Any]):
-    """Records by partition, and where each partition stood before they were fetched."""
+    """Records by partition, and where each partition stood before they were fetched and after."""
 
-    start: dict[TP, int]
+    def __init__(
+        self, records: Any = (), start: Mapping[TP, int] = {}, end: Mapping[TP, int] = {}
+    ) -> None:
+        super().__init__(records)
+        self.start = start
+        self.end = end
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -98,18 +107,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher._prefetch_backoff = PREFETCH_BACKOFF
         fetcher._get_actions_per_node = plan_beside
 
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
+        consumer = super()._create_consumer(loop)
+        # Faust fixes it to read_uncommitted: an event of a transaction that was aborted never was.
+        consumer._isolation_level = COMMITTED
+        return consumer
+
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> _Fetched:
-        positions: dict[TP, int] = {}
-        subscription = consumer._subscription.subscription
-        assignment = subscription.assignment if subscription is not None else None
-        if assignment is not None:
-            for tp in assignment.tps:
-                state = assignment.state_value(tp)
-                if state is not None and state.has_valid_position:
-                    positions[TP(tp.topic, tp.partition)] = state.position
-        fetched = _Fetched(await super()._fetch_records(consumer, *args, **options))
-        fetched.start = positions
-        return fetched
+        start = _positions(consumer)
+        records = await super()._fetch_records(consumer, *args, **options)
+        return _Fetched(records, start, _positions(consumer))
+
+
+def _positions(consumer: Any) -> dict[TP, int]:
+    """Return where each partition stands; to be called in the consumer's thread."""
+    positions: dict[TP, int] = {}
+    subscription = consumer._subscription.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is not None:
+        for tp in assignment.tps:
+            state = assignment.state_value(tp)
+            if state is not None and state.has_valid_position:
+                positions[TP(tp.topic, tp.partition)] = state.position
+    return positions
 
 
 class Consumer(driver.Consumer):
@@ -141,9 +161,13 @@ class Consumer(driver.Consumer):
 
     def _fetchable(self) -> set[TP]:
         active: set[TP] = self._get_active_partitions()
+        if self.app.rebalancing:
+            # Faust empties its queues once more when it lets the flow go on: what had been fetched
+            # by then would be lost, and outstanding for ever.
+            return {tp for tp in active if self._is_changelog_tp(tp)}
         return {tp for tp in active if self.outstanding[tp] < MAX_OUTSTANDING}
 
-    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
+    async def _wait_next_records(self, timeout: float) -> tuple[_Fetched, set[TP]]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         active = self._get_active_partitions()
@@ -151,16 +175,18 @@ class Consumer(driver.Consumer):
         if not fetchable:
             # Nothing is assigned yet, or every partition is busy.
             await self.sleep(BUSY_POLL if active else 0.1)
-            return {}, fetchable
+            return _Fetched(), fetchable
         wait = timeout if len(fetchable) == len(active) else BUSY_POLL
-        return await self._getmany(active_partitions=fetchable, timeout=wait), fetchable
+        fetched = await self._getmany(active_partitions=fetchable, timeout=wait)
+        assert isinstance(fetched, _Fetched)
+        return fetched, fetchable
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """Fetch once and yield a batch for each run of up to MAX_BATCH records."""
         epochs = dict(self._epoch)
-        fetched, _ = await self._wait_next_records(timeout)
+        fetched, asked = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
-        if fetched is None or self.should_stop:
+        if self.should_stop:
             return
         if not self.flow_active:
             try:
@@ -176,11 +202,35 @@ class Consumer(driver.Consumer):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
                 part = records[index : index + MAX_BATCH]
-                batch = Batch(tp, part, start, epochs.get(tp, 0), generation)
+                last = index + MAX_BATCH >= len(records)
+                end = fetched.end.get(tp) if last else None
+                batch = Batch(tp, part, start, epochs.get(tp, 0), generation, end)
                 if not self._is_changelog_tp(tp):
                     self.outstanding[tp] += 1
                 yield tp, self._envelope(batch)
                 start = part[-1].offset + 1
+        for tp in asked & fetched.start.keys() - fetched.keys():
+            if not self._is_changelog_tp(tp) and self.app.consumer_generation_id == generation:
+                await self._look(tp, fetched.start[tp], fetched.end.get(tp), epochs.get(tp, 0))
+
+    async def _look(self, tp: TP, start: int, end: int | None, epoch: int) -> None:
+        """See whether the last records were lost, or the log has none there, if none came.
+
+        Nothing need follow that would show it.
+        """
+        expected = self.processed.get(tp)
+        if expected is None or self.outstanding[tp] or epoch != self._epoch[tp]:
+            return
+        if start > expected:
+            await self._refetch(tp, expected)
+        elif start == expected and end is not None and end > start:
+            self._go_on(tp, expected, self.durable.get(tp, expected), end)
+
+    def _go_on(self, tp: TP, processed: int, durable: int, end: int | None) -> None:
+        """Let a partition go on from there; up to `end` the log has no more records."""
+        past = processed if end is None else max(processed, end)
+        self.processed[tp] = past
+        self.durable[tp] = past if durable == processed else durable
 
     def _envelope(self, batch: Batch) -> ConsumerMessage:
         last = batch.records[-1]
@@ -249,15 +299,18 @@ class Consumer(driver.Consumer):
             return batch.records
         # Dropping by epoch comes last: what the latest seek has brought must not be dropped.
         if batch.epoch == self._epoch[tp]:
-            try:
-                await self._refetch(tp, expected)
-            except KafkaError as error:
-                # Moved away meanwhile: whoever has it now begins at the commit.
-                logger.info("%s: not fetched again: %s", tp, error)
+            await self._refetch(tp, expected)
         return ()
 
     async def _refetch(self, tp: TP, expected: int) -> None:
         """Seek back to what is missing, or past what retention has deleted."""
+        try:
+            await self._seek_back(tp, expected)
+        except KafkaError as error:
+            # Moved away meanwhile: whoever has it now begins at the commit.
+            logger.info("%s: not fetched again: %s", tp, error)
+
+    async def _seek_back(self, tp: TP, expected: int) -> None:
         earliest = (await self.earliest_offsets(tp)).get(tp, 0)
         if earliest > expected:
             # Without this bound the seek would be answered "out of range" for ever.
@@ -269,6 +322,9 @@ class Consumer(driver.Consumer):
             )
             self.expired += earliest - expected
             self.processed[tp] = expected = earliest
+        await self._seek_again(tp, expected)
+
+    async def _seek_again(self, tp: TP, expected: int) -> None:
         self.refetched += 1
         logger.warning("%s: records from offset %d were lost on the way: again", tp, expected)
         # In the consumer's thread: a plain seek races with the fetch under way there, which then
@@ -276,17 +332,41 @@ class Consumer(driver.Consumer):
         await self.seek_wait({tp: expected})
         self._epoch[tp] += 1
 
+    async def follows(self, batch: Batch, expected: int) -> bool:
+        """Tell whether a changelog's batch goes on there; else read again what was lost before it.
+
+        Rows that are lost would be missing from the tables without a word.
+        """
+        tp = batch.tp
+        start = batch.records[0].offset if batch.start is None else batch.start
+        if min(start, batch.records[0].offset) <= expected:
+            return True
+        try:
+            earliest = (await self.earliest_offsets(tp)).get(tp, 0)
+            if start <= earliest:
+                return True
+            if batch.epoch == self._epoch[tp]:
+                await self._seek_again(tp, max(expected, earliest))
+        except KafkaError as error:
+            # Moved away meanwhile: whoever has it now reads it all.
+            logger.info("%s: not read again: %s", tp, error)
+        return False
+
     def done(self, batch: Batch, processed: int | None = None, durable: int | None = None) -> None:
         """Take a batch back; `processed` is the offset to go on from, and to commit.
 
         `durable` is given where less may be committed: what is kept in memory alone is read again
         after a restart.
         """
+        if batch.generation != self.app.consumer_generation_id:
+            # Of an older assignment: what was outstanding then was forgotten with it.
+            return
         if self.outstanding[batch.tp] > 0:
             self.outstanding[batch.tp] -= 1
-        if processed is not None and batch.generation == self.app.consumer_generation_id:
-            self.processed[batch.tp] = processed
-            self.durable[batch.tp] = processed if durable is None else durable
+        if processed is not None:
+            whole = processed > batch.records[-1].offset
+            end = batch.end if whole else None
+            self._go_on(batch.tp, processed, processed if durable is None else durable, end)
 
     @property
     def in_flight(self) -> int:
@@ -310,7 +390,8 @@ class Consumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Wait for the batches in flight, not for those that wait, and commit."""
         if self._busy:
-            limit = self.app.conf.broker_rebalance_timeout
+            # Who waits until the rebalance's end is put out of the group, and cannot commit.
+            limit = self.app.conf.broker_rebalance_timeout / 2
             try:
                 await asyncio.wait_for(self.idle.wait(), limit)
             except TimeoutError:
@@ -342,6 +423,8 @@ class Consumer(driver.Consumer):
             places = {tp: self.processed[tp] for tp in mine if tp in self.processed}
             if places:
                 await self.seek_wait(places)
+            for tp in places:
+                self._epoch[tp] += 1
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return iter(list(self.processed))
@@ -394,6 +477,7 @@ class Transport(driver.Transport):
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=COMMITTED,
         )
 
     async def read(self, topic: str, partition: int, offsets: range) -> list[ConsumerRecord]:

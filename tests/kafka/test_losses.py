@@ -42,6 +42,7 @@ class Worker:
     def __init__(self, broker: str, redis: str, data: Path, app: str = "streams.app") -> None:
         self.app = app
         self.broker = broker
+        self.redis = redis
         self.port = free_port()
         self.log = data / "worker.log"
         clean = {name: one for name, one in os.environ.items() if not name.startswith("CINEMA_")}

@@ -25,6 +25,13 @@ def row(offset: int, key: bytes, value: bytes | None, epoch: int) -> ConsumerRec
     return ConsumerRecord(PLACE.topic, 0, offset, 0, 0, key, value, None, 0, 0, headers)
 
 
+class Following:
+    """A consumer that has lost nothing."""
+
+    async def follows(self, batch: Batch, expected: int) -> bool:
+        return True
+
+
 class Changelog(State):
     """A state without Faust over a changelog that is a list."""
 
@@ -38,6 +45,7 @@ class Changelog(State):
         self._fatal = self.deaths.append
         self.app: Any = self
         self.transport = self
+        self.consumer = Following()
 
     changelog = PLACE.topic
 
@@ -50,9 +58,9 @@ class Changelog(State):
     async def read(self, topic: str, partition: int, offsets: range) -> list[ConsumerRecord]:
         return [self.lines[offset] for offset in offsets]
 
-    def recover(self, records: list[ConsumerRecord]) -> None:
-        event = type("Event", (), {"value": Batch(PLACE, records, None, 0, 0)})
-        self.apply_changelog_batch([event])
+    async def recover(self, records: list[ConsumerRecord]) -> None:
+        event = type("Event", (), {"value": Batch(PLACE, records, 0, 0, 0)})
+        await self.on_changelog_event(event)
 
     async def watch(self, user: str, seconds: int) -> None:
         """Write one change of one person."""
@@ -92,7 +100,7 @@ def test_an_epoch_is_larger_than_all_that_was_met_and_follows_the_clock() -> Non
 async def test_recovery_keeps_the_newer_owners_rows_and_knows_what_to_write_again() -> None:
     state = Changelog()
     watches = b'{"watches":[["f",1,%.1f]]}'
-    state.recover(
+    await state.recover(
         [
             row(0, b"watch_history:ann|2026-11", watches % 1, 10),
             row(1, b"watch_history:ann|2026-11", watches % 2, 20),
@@ -120,7 +128,7 @@ async def test_a_new_worker_that_reads_the_mended_log_finds_the_right_rows() -> 
     successor = Changelog()
     # Compaction may have kept the last row of each key alone.
     last = {record.key: record for record in state.lines}
-    successor.recover(sorted(last.values(), key=lambda record: record.offset))
+    await successor.recover(sorted(last.values(), key=lambda record: record.offset))
     assert (successor.seconds("ann"), successor.seconds("bob")) == ([1.0], [2.0])
 
 
@@ -170,7 +178,7 @@ def test_a_process_that_was_stopped_longer_than_it_may_be_ends_before_it_sends()
 async def test_what_a_killed_owner_wrote_last_is_loaded_when_the_fence_is_written() -> None:
     state = Changelog()
     watches = b'{"watches":[["f",1,%.1f]]}'
-    state.recover([row(0, b"watch_history:ann|2026-11", watches % 1, 10)])
+    await state.recover([row(0, b"watch_history:ann|2026-11", watches % 1, 10)])
     # Its request was under way when it was killed, and came after the recovery's end.
     state.lines = [
         row(0, b"watch_history:ann|2026-11", watches % 1, 10),
@@ -191,5 +199,5 @@ async def test_what_comes_behind_the_fence_is_a_paused_owners_for_every_reader()
     state.lines.append(late)
     successor = Changelog()
     successor.lines = list(state.lines)
-    successor.recover(successor.lines)
+    await successor.recover(successor.lines)
     assert (successor.seconds("ann"), successor.seconds("bob")) == ([1.0], [])

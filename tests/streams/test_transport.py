@@ -22,6 +22,8 @@ class Consuming(Consumer):
         self.app = SimpleNamespace(  # type: ignore[assignment]
             consumer_generation_id=7,
             should_stop=False,
+            rebalancing=False,
+            tables=SimpleNamespace(changelog_topics={"changelog"}),
             conf=SimpleNamespace(broker_rebalance_timeout=0.2),
         )
         self.processed = {} if processed is None else {PLACE: processed}
@@ -176,6 +178,23 @@ async def test_a_partition_with_two_batches_outstanding_is_left_out_of_the_fetch
     assert consumer._fetchable() == {other}
     consumer.done(batch(5, 6))
     assert consumer._fetchable() == {PLACE, other}
+
+
+async def test_while_partitions_are_being_moved_tables_alone_are_fetched() -> None:
+    consumer = Consuming(5)
+    changelog = TP("changelog", 0)
+    consumer._active_partitions = {PLACE, changelog}
+    consumer.app.rebalancing = True
+    assert consumer._fetchable() == {changelog}
+    consumer.app.rebalancing = False
+    assert consumer._fetchable() == {PLACE, changelog}
+
+
+async def test_a_batch_of_an_older_assignment_is_not_outstanding_in_this_one() -> None:
+    consumer = Consuming(5)
+    consumer.outstanding[PLACE] = 1
+    consumer.done(batch(3, 4, generation=6))
+    assert consumer.outstanding[PLACE] == 1
 
 
 async def test_what_is_kept_in_memory_alone_is_not_committed() -> None:
