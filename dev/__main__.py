@@ -10,7 +10,7 @@ from typing import Final
 # What each command runs; imported when asked for, since some need more packages than others.
 COMMANDS: Final = {
     "up": "dev.up",
-    "chaos": "dev.chaos.run",
+    "chaos": "dev.chaos.command",
     "events": "dev.samples",
     "mailbox": "dev.mailbox.server",
     "demo": "dev.demo",

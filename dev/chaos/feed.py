@@ -13,7 +13,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from dev.chaos.book import Book, Event
+from dev.chaos.book import Book
+from dev.chaos.wants import Event
 
 LOG: Final = "sent.jsonl"
 # A broker that is started again is back long before: what is given up may be written or not.

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from dev.chaos.accidents import Accident
-from dev.chaos.smtp import Line
+from dev.chaos.maillog import Line
 from dev.cinema import gauges
 from streams.errors import CinemaError
 

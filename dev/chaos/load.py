@@ -4,47 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from random import Random
 from typing import Any, Final
 
-import msgspec
-
-from dev.chaos.book import (
-    Entry,
-    Event,
-    Listed,
-    Mail,
-    Refused,
-    Skipped,
-    Told,
-    Want,
-    Watched,
-    Zone,
-)
 from dev.chaos.marks import mark
+from dev.chaos.wants import Entry, Event, Listed, Mail, Skipped, Told, Watched, Zone
+from dev.chaos.world import (
+    FILMS,
+    FOLLOWERS,
+    GUESTS,
+    READERS,
+    REGULARS,
+    SERIES,
+    STEADY,
+    ZONES,
+    months,
+)
+from dev.chaos.writer import Writer
 from streams.fields import user_of
-from streams.partitions import partition_of
 
-ZONES: Final = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe", "UTC")
-GENRES: Final = ("drama", "comedy", "noir", "western", "musical")
-FILMS: Final = {
-    f"film-{n}": [GENRES[n % 5], *([GENRES[n % 3]] * (n % 5 != n % 3))] for n in range(30)
-}
-# Followed from the beginning, and told of episodes while workers are killed.
-STEADY: Final = tuple(f"steady-{n}" for n in range(3))
-FOLLOWERS: Final = 40
-# People to whom a share of everything happens: their browsers stay open all the time.
-REGULARS: Final = tuple(f"regular-{n}" for n in range(5))
+# Of a hundred events: so many happen to regulars, and of those with a name so many come again.
 REGULAR: Final = 10
-# Followed by whoever comes along, and told of one episode at the end: that shows every list.
-SERIES: Final = tuple(f"series-{n}" for n in range(20))
-# Of a hundred events that could be: so many are repeated, in a wrong partition, without a key.
-REPEATED: Final = 6
-MISPLACED: Final = 5
-KEYLESS: Final = 3
+REPEATED: Final = 12
 # A repeat comes at once or so many events later: in the same batch, and after a kill.
 LATER: Final = (0, 4000)
 # At some hundred events a second so many are seconds.
@@ -73,10 +56,8 @@ class Load:
 
     def __init__(self, seed: int, partitions: int, now: datetime) -> None:
         self._dice = Random(f"load {seed}")
-        self._partitions = partitions
-        self._number = 0
-        self._months = _months(now)
-        self._now = now
+        self._writer = Writer(self._dice, partitions, now)
+        self._months = months(now)
         self._people: list[str] = []
         self._choosers: deque[str] = deque()
         self._listed: deque[tuple[int, str, str]] = deque()
@@ -87,15 +68,14 @@ class Load:
 
     def prologue(self) -> Iterator[Event]:
         """Yield what has to be there first: no schedule, the films, the steady followers."""
-        for name, kind in (("weekly_reminder",) * 2, ("monthly_statistic",) * 2):
+        for kind in ("weekly_reminder", "monthly_statistic"):
             # What time it is while this runs must not matter.
-            campaign = {"campaign_id": name, "kind": kind, "cron": "0 0 1 1 *", "enabled": False}
-            yield self._event("campaigns", name, campaign)
+            campaign = {"campaign_id": kind, "kind": kind, "cron": "0 0 1 1 *", "enabled": False}
+            yield self._writer.write("campaigns", kind, campaign)
         for film_id, genres in FILMS.items():
             film = {"film_id": film_id, "title": film_id.title(), "genres": genres}
-            yield self._event("films", film_id, film)
-        for number in range(FOLLOWERS):
-            user_id = f"follower-{number}"
+            yield self._writer.write("films", film_id, film)
+        for user_id in FOLLOWERS:
             yield from self._profile(user_id)
             for series_id in STEADY:
                 yield self._list(user_id, series_id, True)
@@ -120,40 +100,40 @@ class Load:
             name: getattr(self, f"_{name}") for name in names
         }
         while True:
-            while self._later and self._later[0][0] <= self._number:
+            while self._later and self._later[0][0] <= self._writer.number:
                 yield heappop(self._later)[-1]
             (name,) = self._dice.choices(names, weights)
             for event in makers[name]():
                 yield event
-                if event.event_id is not None and self._dice.random() * 100 < REPEATED * 2:
+                if event.event_id is not None and self._dice.random() * 100 < REPEATED:
                     self._repeat(event)
 
     # -- what may happen
 
     def _join(self) -> Iterator[Event]:
-        number = self._next()
+        number = self._writer.next()
         name, user_id = mark("p", number), f"person-{number}"
         address = f"{user_id}@example.com"
         profile = list(self._profile(user_id, name))
         value = {"event": "send_greeting", "user_id": user_id, "email": address, "username": name}
-        greeting = self._event("registration", user_id, value, Mail(name, address))
+        greeting = self._writer.write("registration", user_id, value, Mail(name, address))
         # Both orders happen: two topics have none.
         yield from (*profile, greeting) if number % 2 else (greeting, *profile)
         self._people.append(user_id)
         self._choosers.append(user_id)
 
     def _older(self) -> Iterator[Event]:
-        number = self._next()
+        number = self._writer.next()
         name, address = mark("p", number), f"older-{number}@example.com"
         value = {"link_out": "https://c.example/hi", "link": "-", "user": name, "email": address}
-        yield self._event("registration", user_of(address), value, Mail(name, address))
+        yield self._writer.write("registration", user_of(address), value, Mail(name, address))
 
     def _greet_again(self) -> Iterator[Event]:
         # Long enough ago that it is a second one wherever the first was delayed.
         user_id = self._dice.choice(self._people[: len(self._people) // 2 + 1])
         value = {"event": "send_greeting", "user_id": user_id, "email": self.addresses[user_id]}
         value["username"] = mark("p", int(user_id.rpartition("-")[2]))
-        yield self._event("registration", user_id, value, Skipped(user_id, "welcome"))
+        yield self._writer.write("registration", user_id, value, Skipped(user_id, "welcome"))
 
     def _watch(self) -> Iterator[Event]:
         user_id, film_id = self._person(), self._dice.choice(list(FILMS))
@@ -165,31 +145,30 @@ class Load:
         value = {"user_id": user_id, "film_id": film_id, "seconds": seconds}
         value["at"] = at.isoformat() if seconds % 2 else at.timestamp()
         want = Watched(user_id, month, film_id, seconds)
-        yield self._event("watch_history", user_id, value, want)
+        yield self._writer.write("watch_history", user_id, value, want)
 
     def _activity(self) -> Iterator[Event]:
-        user_id, name = self._person(), mark("a", self._next())
+        user_id, name = self._person(), mark("a", self._writer.next())
         value = {"user_id": user_id, "body": f"{name}: somebody liked what you wrote"}
-        yield self._event("activity", user_id, value, Entry(name, user_id))
+        yield self._writer.write("activity", user_id, value, Entry(name, user_id))
 
     def _letter(self) -> Iterator[Event]:
-        name = mark("l", self._next())
-        some = self._dice.sample(range(400), self._dice.choice((1, 1, 2, 3)))
-        addresses = [f"reader-{one}@example.net" for one in some]
+        name = mark("l", self._writer.next())
+        addresses = self._dice.sample(READERS, self._dice.choice((1, 1, 2, 3)))
         value = {"subject": f"A letter {name}", "text": f"{name} has news.", "to": addresses}
         self._letters.append((name, addresses[0]))
         wants = [Mail(name, address) for address in addresses]
-        yield self._event("letters", None, value, *wants)
+        yield self._writer.write("letters", None, value, *wants)
 
     def _same_letter(self) -> Iterator[Event]:
         # The same again to one that has it: whichever comes first is sent, and one is skipped.
         if self._letters:
             name, address = self._letters[0]
             value = {"subject": f"A letter {name}", "text": f"{name} has news.", "to": address}
-            yield self._event("letters", None, value, Skipped(user_of(address), "letter"))
+            yield self._writer.write("letters", None, value, Skipped(user_of(address), "letter"))
 
     def _bookmark(self) -> Iterator[Event]:
-        if self._listed and self._number - self._listed[0][0] > SECONDS_LATER:
+        if self._listed and self._writer.number - self._listed[0][0] > SECONDS_LATER:
             # The time of the record decides: seconds lie between the two.
             _, user_id, series_id = self._listed.popleft()
             if self._dice.random() < 0.5:
@@ -197,7 +176,7 @@ class Load:
         pair = self._person(), self._dice.choice(SERIES)
         if pair not in self._pairs:
             self._pairs.add(pair)
-            self._listed.append((self._number, *pair))
+            self._listed.append((self._writer.number, *pair))
             yield self._list(*pair, True)
 
     def _choose(self) -> Iterator[Event]:
@@ -205,47 +184,26 @@ class Load:
             # Once each, so that there is no question which was the last.
             user_id, timezone = self._choosers.popleft(), self._dice.choice(ZONES)
             value = {"user_id": user_id, "timezone": timezone}
-            yield self._event("preferences", user_id, value, Zone(user_id, timezone, True))
+            yield self._writer.write("preferences", user_id, value, Zone(user_id, timezone, True))
 
     def _premiere(self) -> Iterator[Event]:
-        name = mark("e", self._next())
-        some = self._dice.sample(range(400), self._dice.choice((1, 2, 3)))
-        people = [f"guest-{one}@example.org" for one in some]
+        name = mark("e", self._writer.next())
+        people = self._dice.sample(GUESTS, self._dice.choice((1, 2, 3)))
         value: dict[str, Any] = {"serial_name": name, "link": "https://c.example/s", "episode": 1}
         value["users"] = [{"name": "Guest", "email": one} for one in people]
         wants = [Mail(name, one) for one in people] + [Entry(name, user_of(one)) for one in people]
-        yield self._event("episodes", None, value, *wants)
+        yield self._writer.write("episodes", None, value, *wants)
 
     def _told(self) -> Iterator[Event]:
         yield self._episode(self._dice.choice(STEADY), "s")
 
     def _episode(self, series_id: str, kind: str) -> Event:
-        name = mark(kind, self._next())
+        name = mark(kind, self._writer.next())
         value = {"serial_name": name, "series_id": series_id, "link": "https://c.example/s"}
-        return self._event("episodes", series_id, value, Told(name, series_id))
+        return self._writer.write("episodes", series_id, value, Told(name, series_id))
 
     def _wrong(self) -> Iterator[Event]:
-        number, user_id = self._next(), self._person()
-        ahead = (self._now + timedelta(days=9)).isoformat()
-        wrong: tuple[tuple[str, Any], ...] = (
-            ("watch_history", b'{"user_id": "' + user_id.encode()),
-            ("watch_history", {"user_id": user_id, "film_id": "f", "seconds": 1, "at": ahead}),
-            ("watch_history", {"user_id": user_id, "film_id": "f", "seconds": "long", "at": 1}),
-            ("activity", {"user_id": user_id}),
-            ("preferences", {"user_id": user_id, "timezone": "Mars/Olympus_Mons"}),
-            ("letters", {"subject": "To nobody", "text": "n", "to": "no address"}),
-            ("activity", {"user_id": user_id, "body": f"sent on already, wrongly: {number}"}),
-        )
-        kind = number % len(wrong)
-        topic, value = wrong[kind]
-        data = value if isinstance(value, bytes) else msgspec.json.encode(value)
-        home = partition_of(user_id, self._partitions)
-        event = Event(topic=topic, value=data, key=user_id, partition=home, wants=(Refused(),))
-        if kind == len(wrong) - 1:
-            origin = f"{topic}/0/{10**12 + number}".encode()
-            elsewhere = (home + 1) % self._partitions
-            event = replace(event, partition=elsewhere, headers=(("cinema-origin", origin),))
-        yield event
+        yield self._writer.wrong(self._person())
 
     # -- how it is sent
 
@@ -253,61 +211,18 @@ class Load:
         address, timezone = f"{user_id}@example.com", self._dice.choice(ZONES)
         self.addresses[user_id] = address
         value = {"user_id": user_id, "email": address, "username": name, "timezone": timezone}
-        yield self._event("users", user_id, value, Zone(user_id, timezone, False))
+        yield self._writer.write("users", user_id, value, Zone(user_id, timezone, False))
 
     def _list(self, user_id: str, series_id: str, added: bool) -> Event:
         value = {"user_id": user_id, "series_id": series_id, "added": added}
-        return self._event(
-            "bookmarks", user_id, value, Listed(user_id, series_id, added, self._next())
-        )
-
-    def _event(
-        self,
-        topic: str,
-        key: str | None,
-        value: dict[str, Any],
-        *wants: Want,
-    ) -> Event:
-        event_id = None
-        compacted = topic in ("users", "films", "campaigns")
-        if self._dice.random() < 0.5 and not any(isinstance(want, Skipped) for want in wants):
-            event_id = f"id-{self._next()}"
-            value = {**value, "event_id": event_id}
-        partition = None
-        if key is None:
-            partition = self._dice.randrange(self._partitions)
-        elif not compacted:
-            number = self._dice.random() * 100
-            if number < MISPLACED + KEYLESS:
-                partition = self._dice.randrange(self._partitions)
-                key = None if number < KEYLESS else key
-        if partition is None and key is not None:
-            partition = partition_of(key, self._partitions)
-        return Event(
-            topic=topic,
-            value=msgspec.json.encode(value),
-            key=key,
-            partition=partition,
-            event_id=event_id,
-            wants=wants,
+        return self._writer.write(
+            "bookmarks", user_id, value, Listed(user_id, series_id, added, self._writer.next())
         )
 
     def _repeat(self, event: Event) -> None:
-        when = self._number + self._dice.randint(*LATER)
-        heappush(self._later, (when, self._next(), event))
+        when = self._writer.number + self._dice.randint(*LATER)
+        heappush(self._later, (when, self._writer.next(), event))
 
     def _person(self) -> str:
         regular = self._dice.random() * 100 < REGULAR
         return self._dice.choice(REGULARS if regular else self._people)
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
-
-
-def _months(now: datetime) -> list[str]:
-    """Return the two months before this one: nothing in them lies ahead."""
-    first = now.astimezone(UTC).replace(day=1)
-    last = first - timedelta(days=1)
-    before = last.replace(day=1) - timedelta(days=1)
-    return [f"{before:%Y-%m}", f"{last:%Y-%m}"]

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from dev.chaos import smtp
 from dev.chaos.accidents import Accident
 from dev.chaos.evidence import Evidence
+from dev.chaos.maillog import Line
 
 # Seconds between the server's answer and the note of it in the ledger: milliseconds on an idle
 # machine; here four workers, a JVM and this share two cores.
@@ -42,7 +42,7 @@ class Repeat(NamedTuple):
 
 def repeats(evidence: Evidence) -> Iterator[Repeat]:
     """Yield every copy after a mail's first."""
-    copies: defaultdict[str, list[smtp.Line]] = defaultdict(list)
+    copies: defaultdict[str, list[Line]] = defaultdict(list)
     for line in evidence.mails:
         if line.what == "taken":
             copies[line.message_id].append(line)

@@ -1,18 +1,15 @@
-"""`python -m dev chaos`: load, accidents, rest, and the reckoning. One JSON object on stdout."""
+"""One run: load, accidents, rest, and the reckoning."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from time import monotonic, time
 from typing import Any, Final
 
@@ -22,23 +19,25 @@ import msgspec
 from dev.chaos import smtp
 from dev.chaos.accidents import Accidents
 from dev.chaos.book import Book
-from dev.chaos.evidence import Evidence, read_frames, read_logs, read_statistics
+from dev.chaos.evidence import Evidence
 from dev.chaos.faults import Shares
 from dev.chaos.feed import Feed
 from dev.chaos.figures import Owners, longest_gap, spread, take_overs
-from dev.chaos.load import REGULARS, Load
+from dev.chaos.load import Load
+from dev.chaos.meanwhile import Meanwhile
 from dev.chaos.numbers import equations
 from dev.chaos.rest import Left, Rest
 from dev.chaos.summary import Summary, counted
 from dev.chaos.verifier import Finding, verify
 from dev.chaos.viewers import AGAIN, Viewers
+from dev.chaos.witnesses import read_frames, read_logs, read_statistics
+from dev.chaos.world import REGULARS
 from dev.cinema.tail import Tail
 from dev.logs import read_topic
 from dev.services import KAFKA
 from dev.stack import Options as StackOptions
 from dev.stack import Stack
 from dev.supervisor import say
-from streams.errors import CinemaError
 from streams.settings import PREFIX
 from streams.topics import OUTBOX_URGENT, TOPICS
 
@@ -50,7 +49,6 @@ DRAIN_LIMIT: Final = 240.0
 SOCKETS: Final = 300
 TELL: Final = 5.0
 SHOWN: Final = 40
-INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +91,9 @@ class Chaos:
             await self._drain("before the load")
             begin = time()
             watching = self.owners.watch(), self.accidents.watch(), self._tell()
-            async with _meanwhile(*watching, self.viewers.watch()):
+            async with Meanwhile(*watching, self.viewers.watch()):
                 pouring = self.feed.pour(self.load.events(), self.options.rate)
-                async with _meanwhile(pouring):
+                async with Meanwhile(pouring):
                     await torment()
                 end = time()
                 await self.feed.settled()
@@ -123,7 +121,7 @@ class Chaos:
                 while self.accidents.count("kill") < options.kills:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
 
-        async with _meanwhile(self.accidents.strike(), self.accidents.outages()):
+        async with Meanwhile(self.accidents.strike(), self.accidents.outages()):
             await enough()
 
     async def _drain(self, when: str) -> Left:
@@ -188,23 +186,6 @@ class Chaos:
             (self.data / f"{name}.jsonl").write_bytes(lines)
 
 
-class _meanwhile:
-    """Runs things beside a block, and ends them with it; what raises ends the block."""
-
-    def __init__(self, *others: Any) -> None:
-        self._others = others
-
-    async def __aenter__(self) -> None:
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._tasks = [self._group.create_task(one) for one in self._others]
-
-    async def __aexit__(self, *error: Any) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await self._group.__aexit__(*error)
-
-
 async def run(options: Options, torment: Callable[[Chaos], Any] = Chaos.torment) -> Summary:
     """Run it all on a stack of its own and return the summary."""
     mailbox = partial(smtp.service, seed=options.seed, shares=options.shares)
@@ -217,41 +198,3 @@ async def run(options: Options, torment: Callable[[Chaos], Any] = Chaos.torment)
         say(f"chaos: data in {stack.addresses.data}")
         chaos = Chaos(options, stack, http)
         return await chaos.play(partial(torment, chaos))
-
-
-def read(arguments: Sequence[str]) -> Options:
-    """Read the flags."""
-    parser = argparse.ArgumentParser(prog="python -m dev chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=180.0, help="how long to torment it")
-    parser.add_argument("--kills", type=int, help="until so many were killed, not for a time")
-    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
-    parser.add_argument("--rate", type=float, default=150.0, help="events a second")
-    parser.add_argument("--users", type=int, default=0, help="people in the tables before")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a new one; default: data-chaos/…")
-    found = parser.parse_args(arguments)
-    if found.data is None:
-        found.data = Path("data-chaos", f"{datetime.now():%m%d-%H%M%S}-{found.seed}")
-    elif found.data.exists() and any(found.data.iterdir()):
-        parser.error(f"--data {found.data} is not empty: what lies there would be counted")
-    return Options(**vars(found))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Read the flags and run; the status is 0 when the promise was kept."""
-    return asyncio.run(_until_told(read(arguments)))
-
-
-async def _until_told(options: Options) -> int:
-    loop = asyncio.get_running_loop()
-    running = asyncio.ensure_future(run(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
-    with suppress(asyncio.CancelledError):
-        try:
-            summary = await running
-        except CinemaError as error:
-            say(f"error: {error}")
-            return 1
-        print(msgspec.json.encode(summary).decode(), flush=True)
-        return 0 if summary.holds else 1
-    return INTERRUPTED

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import re
 import sys
 import time
@@ -23,46 +22,17 @@ from typing import Any, Final, Literal, cast
 import msgspec
 from aiosmtpd.smtp import SMTP
 
+from dev.chaos import maillog
 from dev.chaos.faults import GOOD, Fate, Shares, Stage, throw
+from dev.chaos.maillog import Line, Log
 from dev.chaos.marks import marks_in
 from dev.children import Child
 from dev.ports import HOST, free_port, is_open
 from dev.services import Service
 
-LOG: Final = "smtp.jsonl"
 MESSAGE_ID: Final = re.compile(rb"^Message-ID: <(.*?)@", re.MULTILINE | re.IGNORECASE)
 # Longer than the abort of a connection takes to come back: the handler is cancelled by it.
 GONE: Final = 60.0
-
-
-class Line(msgspec.Struct, omit_defaults=True):
-    """One line of the log: a mail that was taken, refused, or cut off, and where.
-
-    `said` is whether the sender was told of it: a mail can be taken on a connection that ends
-    before the answer. `number` stands in each reply but the good one, and so in the reason that the
-    service gives.
-    """
-
-    at: float
-    what: Literal["taken", "refused", "dropped"]
-    to: str = ""
-    number: int = 0
-    stage: Stage = "end of data"
-    code: str = ""
-    said: bool = True
-    message_id: str = ""
-    marks: list[str] = []
-
-
-class Log:
-    """Lines in a file, each there before the next thing is done."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def write(self, line: Line) -> None:
-        """Write one line, whole."""
-        os.write(self._file, msgspec.json.encode(line) + b"\n")
 
 
 class Dialogue:
@@ -183,7 +153,7 @@ def service(data: Path, seed: int, shares: Shares) -> tuple[Service, None]:
     """Return the mail server for a stack; it has no pages."""
     port = free_port()
     command = [sys.executable, "-m", "dev.chaos.smtp", "--port", str(port), "--seed", str(seed)]
-    command += ["--log", str(data / LOG), "--shares", msgspec.json.encode(shares).decode()]
+    command += ["--log", str(data / maillog.NAME), "--shares", msgspec.json.encode(shares).decode()]
     child = Child("mailbox", command, data / "smtp.log")
     return Service(child, f"{HOST}:{port}", partial(is_open, port)), None
 

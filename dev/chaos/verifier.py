@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from dev.chaos.book import Book, Entry, Mail, Watched
+from dev.chaos.book import Book
 from dev.chaos.evidence import Evidence, Job
-from dev.chaos.load import FILMS
 from dev.chaos.marks import told_by
+from dev.chaos.months import month_of
 from dev.chaos.refusals import Refusals
 from dev.chaos.repeats import repeats
+from dev.chaos.wants import Entry, Mail
 from streams.jobs import FINAL_STATUSES
 
 What = Literal["lost", "twice", "statistics", "inbox", "dead letters", "unknown", "numbers"]
@@ -122,7 +123,7 @@ def statistics(book: Book, evidence: Evidence) -> Iterator[Finding]:
     for (user_id, month), said in evidence.statistics.items():
         if user_id in unsure:
             continue
-        wanted = _month([one for one in book.watched[user_id] if one.month == month])
+        wanted = month_of([one for one in book.watched[user_id] if one.month == month])
         zone = book.zones.get(user_id)
         if zone is not None:
             wanted["timezone"] = zone.timezone
@@ -152,24 +153,3 @@ def skips(book: Book, evidence: Evidence) -> Iterator[Finding]:
         if wanted[who] != found[who]:
             what: What = "lost" if found[who] < wanted[who] else "unknown"
             yield Finding(what, f"{who}: {found[who]} skips, {wanted[who]} were due")
-
-
-def _month(watched: list[Watched]) -> dict[str, Any]:
-    films: defaultdict[str, int] = defaultdict(int)
-    for one in watched:
-        films[one.film_id] += one.seconds
-    genres: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for film_id, seconds in films.items():
-        for genre in FILMS[film_id]:
-            genres[genre][0] += 1
-            genres[genre][1] += seconds
-    ranked = sorted((-number, -seconds, name) for name, (number, seconds) in genres.items())
-    return {
-        "films": len(films),
-        "seconds": sum(films.values()),
-        "genres": [
-            {"genre": name, "films": -number, "seconds": -seconds}
-            for number, seconds, name in ranked
-        ],
-        "top_genre": ranked[0][2] if ranked else None,
-    }

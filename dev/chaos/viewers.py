@@ -9,8 +9,8 @@ from itertools import count
 
 import aiohttp
 
-from dev.chaos.evidence import token
 from dev.chaos.marks import marks_in, told_by
+from dev.chaos.witnesses import token
 from dev.stack import Addresses
 
 # Seconds until a browser tries again, at the next sender.

@@ -17,7 +17,7 @@ import pytest_asyncio
 from dev.chaos import accidents
 from dev.chaos.accidents import Accident, Accidents
 from dev.chaos.figures import Owners, longest_gap, take_overs
-from dev.chaos.smtp import Line
+from dev.chaos.maillog import Line
 from tests.conftest import eventually
 
 SLEEPER = "import time; time.sleep(60)"

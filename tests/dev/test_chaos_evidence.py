@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from dev.chaos.evidence import Evidence, InboxEntry, read_logs
+from dev.chaos.evidence import Evidence, InboxEntry
+from dev.chaos.maillog import NAME, Line
 from dev.chaos.numbers import equations
-from dev.chaos.smtp import LOG, Line
+from dev.chaos.witnesses import read_logs
 from dev.cinema.gauges import Gauges
 from dev.cinema.tail import Entry as Record
 from streams.jobs import Cause, Delivery, InboxRead, Job, encode
@@ -82,7 +83,7 @@ def test_an_entry_counts_and_what_was_read_does_not() -> None:
 
 
 def test_logs_tell_what_was_fetched_again_and_what_was_maybe_sent(tmp_path: Path) -> None:
-    (tmp_path / LOG).write_bytes(msgspec.json.encode(Line(1.0, "taken", message_id=JOB)) + b"\n")
+    (tmp_path / NAME).write_bytes(msgspec.json.encode(Line(1.0, "taken", message_id=JOB)) + b"\n")
     (tmp_path / "streams-0.log").write_text(
         "TP(topic='users', partition=1): records from offset 3 were lost on the way: again\n" * 2
     )

@@ -8,9 +8,11 @@ from itertools import islice
 
 import msgspec
 
-from dev.chaos.book import Book, Entry, Event, Mail, Refused, Skipped, Told, Watched
-from dev.chaos.load import FOLLOWERS, SERIES, STEADY, Load
+from dev.chaos.book import Book
+from dev.chaos.load import Load
 from dev.chaos.marks import marks_in
+from dev.chaos.wants import Entry, Event, Mail, Refused, Skipped, Told, Watched
+from dev.chaos.world import FOLLOWERS, GUESTS, SERIES, STEADY
 from streams.fields import user_of
 from streams.partitions import partition_of
 from streams.topics import DECODERS
@@ -74,7 +76,7 @@ def test_nobody_is_told_of_an_episode_who_took_the_series_off_the_list() -> None
         book.acknowledged(event, 1, offset)
     listed = sum(last.added for one in SERIES for last in book.lists[one].values())
     assert len(book.mails) - before == listed
-    assert all(len(book.lists[one]) == FOLLOWERS for one in STEADY)
+    assert all(len(book.lists[one]) == len(FOLLOWERS) for one in STEADY)
 
 
 def test_what_was_repeated_is_wanted_once() -> None:
@@ -96,5 +98,4 @@ def test_what_was_repeated_is_wanted_once() -> None:
 
 def test_who_is_known_by_address_only_has_the_contracts_id() -> None:
     guests = [want for event in events(10) for want in event.wants if isinstance(want, Entry)]
-    addresses = {f"guest-{one}@example.org" for one in range(400)}
-    assert {user_of(one) for one in addresses} & {one.user_id for one in guests}
+    assert {user_of(one) for one in GUESTS} & {one.user_id for one in guests}

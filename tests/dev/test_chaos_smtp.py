@@ -8,13 +8,11 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-import msgspec
 import pytest
 
-from dev.chaos import smtp
+from dev.chaos import maillog, smtp
 from dev.chaos.faults import STAGES, Fate, Shares, throw
 from dev.chaos.marks import mark, marks_in, told_by
-from dev.chaos.smtp import LOG, Line
 from tests.conftest import running
 
 MAILS = 150
@@ -68,9 +66,7 @@ async def test_what_clients_were_told_is_what_the_log_says(tmp_path: Path, seed:
     service, _ = smtp.service(tmp_path, seed, Shares(20, 10, 10, 0, 5))
     async with running(service):
         told = [await asyncio.to_thread(said, service.address, one) for one in range(MAILS)]
-    lines = [
-        msgspec.json.decode(line, type=Line) for line in (tmp_path / LOG).read_bytes().splitlines()
-    ]
+    lines = list(maillog.read(tmp_path))
     taken = {line.message_id: line for line in lines if line.what == "taken"}
     for number, outcome in enumerate(told):
         line = taken.get(f"m{number}")

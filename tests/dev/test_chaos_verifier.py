@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from dev.chaos.accidents import Accident
-from dev.chaos.book import (
-    Book,
+from dev.chaos.book import Book
+from dev.chaos.evidence import Delivery, Evidence, InboxEntry, Job
+from dev.chaos.maillog import Line
+from dev.chaos.repeats import in_flight, repeats
+from dev.chaos.verifier import verify
+from dev.chaos.wants import (
     Entry,
     Event,
     Listed,
@@ -23,10 +27,6 @@ from dev.chaos.book import (
     Watched,
     Zone,
 )
-from dev.chaos.evidence import Delivery, Evidence, InboxEntry, Job
-from dev.chaos.repeats import in_flight, repeats
-from dev.chaos.smtp import Line
-from dev.chaos.verifier import verify
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 GREETING, LETTER, NOTE, EPISODE = "zqp0000001z", "zql0000002z", "zqa0000003z", "zqs0000004z"
