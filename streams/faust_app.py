@@ -18,6 +18,7 @@ from streams.declaring import bootstrap, declare
 from streams.heartbeat import Heartbeat
 from streams.metrics import Row
 from streams.outgoing import Outgoing, give_up
+from streams.recovery import TableManager
 from streams.settings import Settings
 from streams.topics import OUTPUT_LIMIT, TOPICS, Topic
 from streams.transport import SESSION, Batch, BatchSchema, Consumer, Transport
@@ -68,6 +69,7 @@ class CinemaApp(faust.App):
             broker=settings.broker,
             datadir=settings.data_dir,
             store="memory://",
+            TableManager=TableManager,
             topic_partitions=settings.partitions,
             topic_replication_factor=settings.replication,
             topic_disable_leader=True,
