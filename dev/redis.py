@@ -39,7 +39,8 @@ def redis(port: int, data: Path) -> Child:
         *("--port", str(port)),
         *("--bind", HOST),
         *("--dir", str(home)),
-        *("--appendonly", "yes"),
+        # Else a kill takes back what was answered in the last seconds: claims, and so mails twice.
+        *("--appendonly", "yes", "--appendfsync", "always"),
         *("--save", ""),
     ]
     return Child("redis", command, data / "redis.log")

@@ -194,6 +194,7 @@ def test_what_must_outlive_a_container_is_on_a_volume(compose: dict[str, Any]) -
     assert set(compose["volumes"]) == {"kafka", "redis"}
     command = redis["command"]
     assert command[command.index("--appendonly") + 1] == "yes"
+    assert command[command.index("--appendfsync") + 1] == "always"
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
