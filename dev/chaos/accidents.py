@@ -27,10 +27,9 @@ STOPPED: Final = (1.0, 12.0)
 # An outage of Kafka or Redis begins so long after the one before has ended.
 CALM: Final = (18.0, 28.0)
 OUTAGE: Final = 10.0
-# Of each kind in turn, so that a short run has all of them.
-OUTAGES: Final = tuple(
-    (service, what) for what in ("outage", "restart") for service in ("broker", "redis")
-)
+# Taken away by turns, so that a short run has both.
+SERVICES: Final = ("broker", "redis")
+WAYS: Final[tuple[Literal["outage", "restart"], ...]] = ("outage", "restart")
 WATCH: Final = 0.05
 
 #: Which process: app and number, or a service and None.
@@ -87,13 +86,14 @@ class Accidents:
 
     async def outages(self) -> None:
         """Take Kafka and Redis away again and again until cancelled."""
-        kinds: list[tuple[str, str]] = []
+        left: list[tuple[str, str]] = []
         while True:
             await asyncio.sleep(self._dice.uniform(*CALM))
-            if not kinds:
-                kinds = list(OUTAGES)
-                self._dice.shuffle(kinds)
-            service, what = kinds.pop()
+            if not left:
+                services = self._dice.sample(SERVICES, len(SERVICES))
+                ways = self._dice.sample(WAYS, len(WAYS))
+                left = [(service, way) for way in ways for service in services]
+            service, what = left.pop(0)
             if what == "outage":
                 await self._stop((service, None), OUTAGE)
             else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DOWN: Final = 10.0
 LIMIT: Final = 60.0
 # Load before, between and after: every restart is met by mails on their way.
-BETWEEN: Final = 4.0
+BETWEEN: Final = 2.5
 PAUSE: Final = 0.2
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from dev.chaos.run import Options, run
 
-# The load; with the stack's start, the rest and the reckoning it takes about 100 s more.
-SECONDS = 150
+# The load; with the stack's start, the rest and the reckoning it takes 40 s more on two idle cores.
+SECONDS = 120
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(SECONDS + 420)]
 
@@ -27,6 +27,6 @@ async def test_killed_again_and_again_it_loses_nothing_and_counts_right(tmp_path
     assert summary.dead_letters_found == summary.dead_letters_expected, summary.findings
     assert summary.holds, summary.findings
     # It was a bad day: else all this says nothing.
-    assert summary.kills >= 15 and summary.stops >= 2
+    assert summary.kills >= 8 and summary.stops >= 1
     assert summary.broker_outages >= 1 and summary.redis_outages >= 1
     assert summary.mails_taken > 1000 and summary.months_checked > 500
