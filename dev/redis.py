@@ -30,8 +30,8 @@ def executable() -> str:
         return str(bundled)
 
 
-def redis(port: int, data: Path) -> Child:
-    """Return a Redis for that port that keeps its data, not started yet."""
+def redis(port: int, data: Path, *, keeps: bool = True) -> Child:
+    """Return a Redis for that port, not started yet; one that `keeps` all that it has answered."""
     home = data / "redis"
     home.mkdir(parents=True, exist_ok=True)
     command = [
@@ -40,7 +40,7 @@ def redis(port: int, data: Path) -> Child:
         *("--bind", HOST),
         *("--dir", str(home)),
         # Else a kill takes back what was answered in the last seconds: claims, and so mails twice.
-        *("--appendonly", "yes", "--appendfsync", "always"),
+        *("--appendonly", "yes" if keeps else "no", "--appendfsync", "always"),
         *("--save", ""),
     ]
     return Child("redis", command, data / "redis.log")

@@ -42,7 +42,7 @@ async def broker(kind: str, data: Path) -> Service:
     return Service(child, address, partial(speaks_kafka, address), vital=True)
 
 
-def redis(data: Path, *, broker: str) -> Service:
+def redis(data: Path, *, broker: str, keeps: bool = True) -> Service:
     """Return a Redis; it starts empty where the folder's last broker was another.
 
     What it holds follows from the topics: beside others it would call jobs done that never were.
@@ -53,7 +53,7 @@ def redis(data: Path, *, broker: str) -> Service:
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(broker)
     port = free_port()
-    return Service(store.redis(port, data), f"{HOST}:{port}", partial(is_open, port))
+    return Service(store.redis(port, data, keeps=keeps), f"{HOST}:{port}", partial(is_open, port))
 
 
 def mailbox(data: Path) -> tuple[Service, str]:

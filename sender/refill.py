@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -145,13 +145,20 @@ class Refill:
                 entries[user_id].append(said)
             number += 1
             if number % (SLICE * 10) == 0:
-                await self._restore(entries, reads)
-        await self._restore(entries, reads)
+                await self._restore(entries, reads, entries)
+        await self._restore(entries, reads, {*entries, *reads})
 
     async def _restore(
-        self, entries: dict[str, list[InboxEntry]], reads: dict[str, set[int]]
+        self,
+        entries: dict[str, list[InboxEntry]],
+        reads: dict[str, set[int]],
+        users: Iterable[str],
     ) -> None:
-        """Put back entries, then what was read of them; nothing is left to put back."""
+        """Put back the entries of these users, then what was read of them.
+
+        What was read and is not there stays in `reads`: a tab may be quicker than the worker that
+        writes the entry to the topic, and then the entry is still to come.
+        """
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(user_id: str) -> None:
@@ -159,13 +166,13 @@ class Refill:
                 if user_id in entries:
                     await self._inbox.restore(user_id, entries[user_id])
                 if user_id in reads:
-                    await self._inbox.read(user_id, reads[user_id])
+                    done = await self._inbox.read(user_id, reads[user_id])
+                    reads[user_id].difference_update(done.ids)
+                    self.counts["reads"] += len(done.ids)
 
-        await asyncio.gather(*(one(user_id) for user_id in {*entries, *reads}))
+        await asyncio.gather(*(one(user_id) for user_id in list(users)))
         self.counts["entries"] += sum(map(len, entries.values()))
-        self.counts["reads"] += sum(map(len, reads.values()))
         entries.clear()
-        reads.clear()
 
     async def _fill_suppressions(self, logs: Logs, progress: Progress | None) -> None:
         partitions = await logs.partitions(topics.SUPPRESSIONS.name)

@@ -53,7 +53,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
 async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Give the URL of a Redis; a test that needs it empty empties it."""
     folder = tmp_path_factory.mktemp("redis")
-    async with running(services.redis(folder, broker="embedded")) as service:
+    async with running(services.redis(folder, broker="embedded", keeps=False)) as service:
         yield f"redis://{service.address}/0"
 
 

@@ -34,6 +34,7 @@ class Reads:
         self._waiting: dict[str, set[int]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._marking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Write in the background."""
@@ -44,12 +45,20 @@ class Reads:
         await end(self._task)
         try:
             async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*self._marking, return_exceptions=True)
                 await self._write()
         except (BrokerUnavailable, TimeoutError):
             logger.warning("reads of %d people are in Redis alone", len(self._waiting))
 
     async def mark(self, user_id: str, ids: Iterable[int]) -> None:
         """Mark entries read and tell every tab; raises RedisUnavailable while Redis is away."""
+        # A socket that closes meanwhile is no reason to leave it in Redis alone.
+        task = asyncio.get_running_loop().create_task(self._mark(user_id, ids))
+        self._marking.add(task)
+        task.add_done_callback(self._marking.discard)
+        await asyncio.shield(task)
+
+    async def _mark(self, user_id: str, ids: Iterable[int]) -> None:
         done = await self._inbox.read(user_id, ids)
         if done.ids:
             self._waiting.setdefault(user_id, set()).update(done.ids)

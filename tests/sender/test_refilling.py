@@ -240,6 +240,20 @@ async def test_what_is_there_already_stays_and_twice_is_once(
     assert await DeliveryLog(redis).counts() == {"letter": {"sent": 1}}
 
 
+async def test_what_was_read_before_its_entry_was_written_is_read_when_it_comes_back(
+    redis: Redis, settings: Settings, said: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten records a slice: the entry comes in a later one than what was read of it.
+    monkeypatch.setattr("sender.refill.SLICE", 1)
+    said.say("inbox", "anna", InboxRead([50]))
+    for number in range(1, 25):
+        said.say("inbox", "boris", entry(number, NOW))
+    said.say("inbox", "anna", entry(50, NOW))
+    counts = await fill(redis, settings, said)
+    (kept,) = await Inbox(redis).entries("anna")
+    assert kept.read and counts["reads"] == 1
+
+
 async def test_a_job_in_hand_is_not_taken_from_its_owner(
     redis: Redis, settings: Settings, said: Topics
 ) -> None:
