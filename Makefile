@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/installed
 BASE_PYTHON := $(shell for v in 3.12 3.11; do python$$v -c 0 2>/dev/null && echo python$$v && exit; done; \
 	python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo python3)
 ARGS ?=
+# Most tests wait for other processes most of the time: three at once keep two cores busy.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-kafka chaos bench lint lock clean
@@ -31,7 +33,7 @@ up: $(INSTALLED) ## Run the stack in the foreground; ARGS="--broker kafka --cloc
 	$(PYTHON) -m dev up $(ARGS)
 
 test: lint ## Lint, types, unit tests, and integration tests on the embedded stack
-	$(PYTHON) -m pytest -m "not kafka and not browser" $(ARGS)
+	$(PYTHON) -m pytest -m "not kafka and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
 	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(ARGS)

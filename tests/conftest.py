@@ -20,6 +20,7 @@ import msgspec
 import psutil
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling
 
 from dev import services
 from dev.services import EMBEDDED, KAFKA, Service
@@ -27,12 +28,28 @@ from dev.stack import Addresses
 
 # As long as the supervisor itself may take for services and workers.
 READY_LIMIT = 180.0
+# The folder whose tests share a stack; those with one of their own lie in `tests/alone`.
+SHARED = "tests/integration/"
 # The contract's time for `dev up` to end in.
 STOP_LIMIT = 15.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--broker", choices=(EMBEDDED, KAFKA), default=EMBEDDED)
+
+
+class ByStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Give each process whole modules, and all that share the stack of a folder to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return SHARED if path.startswith(SHARED) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByStack:
+    """Say what belongs together when tests run side by side."""
+    return ByStack(config, log)
 
 
 @asynccontextmanager

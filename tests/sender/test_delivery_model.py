@@ -172,7 +172,7 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
         def handled(self, data: st.DataObject, name: str, answer: Outcome, ending: Ending) -> None:
             job = data.draw(st.sampled_from(self.outbox))
             self.server.answer, self.server.ending = answer, ending
-            if answer.maybe or ending in ("before DATA", "after 250"):
+            if answer.maybe or ending in ("before DATA", "after 250") or self.lingers(job, answer):
                 self.doubts[job.job_id] += 1
             try:
                 results = self.handle(name, job)
@@ -193,6 +193,10 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
                 self.lanes[name] = self.lane(name)
             else:
                 self.outbox.remove(job)
+
+        def lingers(self, job: Job, answer: Outcome) -> bool:
+            """Tell whether a doubt outlives a try that is put off: it is counted, and again later."""
+            return answer.status == "deferred" and self.doubts[job.job_id] > 0
 
         @precondition(lambda self: self.outbox)
         @rule(
@@ -216,7 +220,7 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
             job = data.draw(st.sampled_from(self.outbox))
             self.server.answer, self.server.ending = answer, "all done"
             asked = len(self.server.asked)
-            self.doubts[job.job_id] += answer.maybe or away
+            self.doubts[job.job_id] += answer.maybe or away or self.lingers(job, answer)
 
             def halts() -> bool:
                 self.away = away and len(self.server.asked) > asked

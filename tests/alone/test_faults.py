@@ -221,7 +221,7 @@ async def test_a_sender_killed_at_this_point_loses_nothing_and_repeats_what_was_
 async def test_a_topic_whose_decisions_raise_stands_still_says_so_and_goes_on_once_mended(
     stack: Stack, producer: AIOKafkaProducer
 ) -> None:
-    await stack.again("streams", module="tests.integration.raising_app")
+    await stack.again("streams", module="tests.alone.raising_app")
     addresses = [f"letter-{uuid4().hex[:8]}@example.com" for _ in range(ERRORS + 4)]
     for address in addresses:
         letter = {"subject": "S", "text": "T", "to": address}
@@ -245,8 +245,9 @@ async def test_a_topic_whose_decisions_raise_stands_still_says_so_and_goes_on_on
     assert await stack.records("letters", "dead") == ERRORS
 
     async def the_rest_came() -> bool:
+        # Which of them: two partitions take turns.
         got = {address for address, _ in await stack.mails()}
-        return got.issuperset(addresses[ERRORS:]) and got.isdisjoint(addresses[:ERRORS])
+        return len(got.intersection(addresses)) == len(addresses) - ERRORS
 
     await eventually(the_rest_came, LIMIT, 0.2)
 

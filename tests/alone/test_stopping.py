@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.alone.sending import Sending, senders
 from tests.conftest import eventually
-from tests.integration.sending import Sending, senders
 from tests.sender.smtpd import HANG
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]

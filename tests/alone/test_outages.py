@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from dev.ports import free_port
+from tests.alone.sending import Sending, senders
 from tests.conftest import eventually
-from tests.integration.sending import Sending, senders
 from tests.sender.smtpd import ScriptedServer, serving
 from tests.worker import Worker
 
