@@ -195,7 +195,7 @@ def machine(socket: Path, seed: int) -> type[RuleBasedStateMachine]:
                 self.outbox.remove(job)
 
         def lingers(self, job: Job, answer: Outcome) -> bool:
-            """Tell whether a doubt outlives a try that is put off: it is counted, and again later."""
+            """Tell whether a doubt outlives a try that is put off: it is counted each time."""
             return answer.status == "deferred" and self.doubts[job.job_id] > 0
 
         @precondition(lambda self: self.outbox)
