@@ -9,9 +9,6 @@ BASE_PYTHON := $(shell for v in 3.12 3.11; do python$$v -c 0 2>/dev/null && echo
 ARGS ?=
 # Most tests wait for other processes most of the time: three at once keep two cores busy.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
-# What holds a time to a limit has the machine for itself.
-MEASURED := tests/kafka/test_isolation.py
-
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-kafka chaos bench lint lock clean
 
@@ -38,9 +35,7 @@ test: lint ## Lint, types, unit tests, and integration tests on the embedded sta
 	$(PYTHON) -m pytest -m "not kafka and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
-	$(PYTHON) -m pytest -m kafka --broker kafka $(MEASURED) $(ARGS)
-	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(SIDE_BY_SIDE) \
-		--deselect $(MEASURED) $(ARGS)
+	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(ARGS)
 
 chaos: $(INSTALLED) ## Kill, stop and cut off what runs, and verify; ARGS="--kills 100 --seed 1" in full
 	@$(PYTHON) -m dev chaos $(ARGS)

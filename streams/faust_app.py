@@ -38,7 +38,16 @@ QUEUE: Final = 100_000
 
 
 class Worker(faust.Worker):
-    """Faust's worker, gone as soon as all has been closed."""
+    """Faust's worker, gone as soon as all has been closed, and in time for certain."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        if not self._signal_stop_time:
+            # What is not committed by then is done again.
+            late = f"not down {DOWN_WITHIN} s after it was told to stop"
+            end = threading.Timer(DOWN_WITHIN, give_up, [late])
+            end.daemon = True
+            end.start()
+        super()._schedule_shutdown(signal)
 
     async def _sentinel_task(self) -> None:
         """Wait for nothing: Faust sleeps for a second here."""
@@ -124,14 +133,6 @@ class CinemaApp(faust.App):
         self.conf.datadir.mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         self.heartbeat.start()
-
-    async def stop(self) -> None:
-        """Stop, in time for certain: what is not committed by then is done again."""
-        late = f"not down {DOWN_WITHIN} s after it was told to stop"
-        end = threading.Timer(DOWN_WITHIN, give_up, [late])
-        end.daemon = True
-        end.start()
-        await super().stop()
 
     async def on_stop(self) -> None:
         """Let the heart rest before what takes long."""

@@ -28,14 +28,16 @@ class Heartbeat:
         self._now = now
         self._last = now()
         self._stopped = threading.Event()
+        self._stopped.set()
 
     def start(self) -> None:
         """Begin to beat."""
         self._last = self._now()
+        self._stopped.clear()
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop beating; nothing is late from then on."""
+        """Stop beating; nothing is late from then on, as before the start."""
         self._stopped.set()
 
     def check(self) -> None:

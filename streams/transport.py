@@ -37,7 +37,23 @@ SESSION: Final = 6.0
 
 
 class Producer(driver.Producer):
-    """A producer whose retries cannot write a record twice or out of order (KIP-98)."""
+    """A producer whose retries cannot write a record twice or out of order (KIP-98).
+
+    Each request is sent by a process that is alive: what was queued before a pause must not go out
+    after it, when the partition has another owner.
+    """
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        app: Any = self.app
+        send, check = producer.client.send, app.heartbeat.check
+
+        async def send_alive(*args: Any, **options: Any) -> Any:
+            check()
+            return await send(*args, **options)
+
+        producer.client.send = send_alive
+        return producer
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}

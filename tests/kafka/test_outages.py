@@ -119,7 +119,6 @@ async def test_a_broker_away_for_ten_seconds_is_waited_for_and_no_worker_ends(
     )
     await producer.start()
     for worker in workers:
-        worker.log.parent.mkdir()
         await worker.start()
     load = Load(producer)
     try:

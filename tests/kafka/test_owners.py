@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,24 @@ async def test_a_process_stopped_for_longer_than_its_session_ends_before_it_writ
             await asyncio.sleep(2)
             assert worker.process is not None
             worker.process.send_signal(signal.SIGSTOP)
+            stopped = time.time()
             await asyncio.sleep(SESSION + 1)
             before = await end_offsets(worker.broker, *OUTPUTS)
             worker.process.send_signal(signal.SIGCONT)
             status = await asyncio.wait_for(worker.process.wait(), 10)
-            after = await end_offsets(worker.broker, *OUTPUTS)
+            late = [
+                record
+                for topic in OUTPUTS
+                for record in await read_topic(
+                    worker.broker, topic, {tp: at for tp, at in before.items() if tp.topic == topic}
+                )
+            ]
         finally:
             loading.cancel()
     assert status == EXIT_UNACKNOWLEDGED
-    assert before == after
+    # What the event loop had in hand for the socket when it was stopped may still go out, with
+    # an epoch that counts for nobody once there is a successor.
+    assert [record for record in late if record.timestamp / 1000 > stopped] == []
     assert sum(before.values()) > 0
 
 

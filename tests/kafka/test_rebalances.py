@@ -87,8 +87,6 @@ async def test_tables_are_complete_before_the_first_event_of_a_partition_that_mo
     one, two = workers
     producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
     await producer.start()
-    for worker in workers:
-        worker.log.parent.mkdir()
     await one.start()
     await eventually(one.ready, 60, 0.2)
     before = await records([one])

@@ -170,6 +170,8 @@ def test_a_process_that_was_stopped_longer_than_it_may_be_ends_before_it_sends()
     deaths: list[str] = []
     time = [100.0]
     heartbeat = Heartbeat(deaths.append, lambda: time[0])
+    # As after its start, without the thread that would beat.
+    heartbeat._stopped.clear()
     time[0] += LATE
     heartbeat.check()
     assert deaths == []
