@@ -34,8 +34,10 @@ up: $(INSTALLED) ## Run the stack in the foreground; ARGS="--broker kafka --cloc
 test: lint ## Lint, types, unit tests, and integration tests on the embedded stack
 	$(PYTHON) -m pytest -m "not kafka and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
+# Those in tests/alone are the sender's and run in `make test`: on Kafka chaos and the rolling
+# restart do what they do, and they would take six minutes more.
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
-	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka $(ARGS)
+	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka --ignore tests/alone $(ARGS)
 
 chaos: $(INSTALLED) ## Kill, stop and cut off what runs, and verify; ARGS="--kills 100 --seed 1" in full
 	@$(PYTHON) -m dev chaos $(ARGS)
