@@ -115,7 +115,9 @@ class Stack:
         if options.broker in (EMBEDDED, KAFKA):
             own["broker"] = await services.broker(options.broker, data)
         # What Redis remembers of a broker that has forgotten all would suppress new jobs.
-        own["redis"] = services.redis(data, broker=options.broker)
+        # Beside a broker in memory there is nothing to come back to.
+        keeps = options.broker != services.EMBEDDED
+        own["redis"] = services.redis(data, broker=options.broker, keeps=keeps)
         pages = None
         if options.smtp:
             own["mailbox"], pages = options.mailbox(data)
