@@ -93,8 +93,12 @@ class Consumer(Committing):
                 yield tp, self._envelope(batch)
                 start = part[-1].offset + 1
         for tp in asked & fetched.start.keys() - fetched.keys():
+            start, end = fetched.start[tp], fetched.end.get(tp)
+            if start == end == self.processed.get(tp):
+                # At rest, as nearly all are after nearly every fetch.
+                continue
             if not self._is_changelog_tp(tp) and self.app.consumer_generation_id == generation:
-                await self._look(tp, fetched.start[tp], fetched.end.get(tp), epochs.get(tp, 0))
+                await self._look(tp, start, end, epochs.get(tp, 0))
 
     def _envelope(self, batch: Batch) -> ConsumerMessage:
         last = batch.records[-1]
