@@ -149,8 +149,9 @@ def catch_up(
             if here.local < there.local:
                 continue
             due = there.instant
-        if due < before.known_since:
+        if due <= before.known_since:
             # Nobody was there to be told; a first zone that comes after a registration is no move.
+            # Who comes in a second comes after its tick.
             continue
         row = tables.schedules.get(name)
         if row is not None and due <= row.since:

@@ -179,7 +179,7 @@ def _visit(
 ) -> None:
     """Decide for one person; what raises for one is said of that one, and the walk goes on."""
     user = tables.users.get(user_id)
-    if user is None or user.known_since is None or user.known_since > row.as_of:
+    if user is None or user.known_since is None or not _was_there(user.known_since, row):
         return
     try:
         decisions = list(_decisions(row, event, user, agents, tables, arrival))
@@ -198,6 +198,15 @@ def _visit(
     work.emit(outputs)
     for decision in decisions:
         work.count(decision)
+
+
+def _was_there(known_since: datetime, row: WalkRow) -> bool:
+    """Tell whether the walk is for someone known since then.
+
+    Who comes after the tick of a firing has that tick's time, which may be the firing's own; who
+    comes in the second before a trigger has the trigger's.
+    """
+    return known_since <= row.as_of if row.due is None else known_since < row.due
 
 
 def _decisions(
