@@ -60,7 +60,9 @@ async def broker(kind: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def stack(kind: str, *, streams: int = 1, smtp: str | None = None) -> AsyncIterator[Stack]:
+async def stack(
+    kind: str, *, streams: int = 1, sender: int = 1, smtp: str | None = None
+) -> AsyncIterator[Stack]:
     """Run a whole stack, with a mailbox of its own or the mail server at that URL."""
     before = os.environ.get(SMTP)
     if smtp is not None:
@@ -69,7 +71,9 @@ async def stack(kind: str, *, streams: int = 1, smtp: str | None = None) -> Asyn
     try:
         with TemporaryDirectory(prefix="bench-") as folder:
             data = Path(folder)
-            options = Options(broker=kind, streams=streams, smtp=smtp is None, data=data)
+            options = Options(
+                broker=kind, streams=streams, sender=sender, smtp=smtp is None, data=data
+            )
             async with Stack(options) as started:
                 yield started
     finally:

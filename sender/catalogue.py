@@ -25,6 +25,7 @@ from jinja2 import (
 from jinja2 import TemplateError as JinjaError
 
 from sender.formats import filters
+from sender.fragments import keep_repeated
 from sender.holes import guard
 from sender.inlining import InliningLoader
 from sender.sanitise import paragraphs, plain_text, safe_html, web_link
@@ -60,6 +61,7 @@ class Catalogue:
         for locale in sorted({path.name for path in folder.glob("*/*/") if _is_locale(path.name)}):
             self._words[locale] = self._read_words(folder, locale)
             environment = self._environment(locale)
+            keep_repeated(environment)
             for path in sorted(folder.glob(f"*/{locale}/")):
                 name = path.parent.name
                 if NAME.fullmatch(name):
@@ -111,7 +113,7 @@ class Catalogue:
             raise TemplateError(f"template {name}/{locale}/{file}: {_cause(error)}") from error
 
     def _environment(self, locale: str) -> Environment:
-        environment = Environment(
+        environment = _Environment(
             loader=self._loader,
             autoescape=select_autoescape(["html"], default=False),
             undefined=StrictUndefined,
@@ -138,6 +140,17 @@ class Catalogue:
                 words: dict[str, str] = json.loads(path.read_text("utf-8"))
                 return words
         return {}
+
+
+class _Environment(Environment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look into a context's objects before Jinja does: it tries their methods first.
+
+        That costs an exception for each field.
+        """
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
 
 def _compile(environment: Environment, name: str) -> Template | str:

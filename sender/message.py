@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import encodebytes
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
@@ -105,7 +105,7 @@ def build(mail: Mail, *, eightbit: bool) -> bytes:
     while (mark := boundary.encode()) in text or mark in html:
         boundary += "_"
     head = (
-        f"Date: {format_datetime(mail.date)}\r\n"
+        f"Date: {_date(mail.date, mail.date.tzinfo)}\r\n"
         + _from(mail.sender)
         + address_field("To", mail.to_name, on_the_wire(mail.to))
         + unstructured("Subject", mail.subject)
@@ -132,6 +132,12 @@ def build(mail: Mail, *, eightbit: bool) -> bytes:
     )
 
 
+# A batch is written at one time. Two times of different zones may be equal.
+@lru_cache(maxsize=64)
+def _date(date: datetime, zone: tzinfo | None) -> str:
+    return format_datetime(date)
+
+
 @lru_cache(maxsize=64)
 def _from(sender: str) -> str:
     name, address = mailbox(sender)
@@ -155,18 +161,19 @@ def _list_fields(mail: Mail) -> str:
     return fields
 
 
-def in_wire_form(text: str) -> str:
-    """Return a part's text with the line ends of the wire, without what may stand in no part."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # RFC 2045, 2.8: no NUL.
-    return text.replace("\x00", "").replace("\n", "\r\n")
+def in_wire_form(text: str) -> bytes:
+    """Return a part's text in UTF-8, with the line ends of the wire and without NUL."""
+    # A lone surrogate has no UTF-8. All else is done to bytes: that takes a third of the time.
+    data = text.encode("utf-8", "replace")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    # RFC 2045, 2.8: NUL stands in no part.
+    return data.replace(b"\x00", b"").replace(b"\n", b"\r\n")
 
 
 def _part(body: str | bytes, eightbit: bool) -> tuple[str, bytes]:
     """Return a part's transfer encoding and its bytes, without a last line end."""
-    # A lone surrogate has no UTF-8.
-    data = body if isinstance(body, bytes) else in_wire_form(body).encode("utf-8", "replace")
+    data = body if isinstance(body, bytes) else in_wire_form(body)
     if (eightbit or data.isascii()) and not _has_long_line(data):
         return ("7bit" if data.isascii() else "8bit"), data
     quoted = binascii.b2a_qp(data, istext=True)

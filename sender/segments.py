@@ -9,8 +9,8 @@ for each recipient. Either way gives the same bytes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -103,8 +103,8 @@ class Segments:
         html = self._file(job, HTML, context)
         return _Form(
             (line,) if whole else subject,
-            _Part(cut(in_wire_form(html), names, filler)),
-            _Part(cut(in_wire_form(text), names, filler)),
+            _Part.of(cut(in_wire_form(html).decode(), names, filler)),
+            _Part.of(cut(in_wire_form(text).decode(), names, filler)),
             context["locale"],
         )
 
@@ -112,22 +112,17 @@ class Segments:
         return self._renderer.file(job, file, context, proving=True)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
     """A body in pieces; at each of the `places` a value is to be put between them."""
 
-    cut: tuple[str | Place, ...]
-    pieces: list[bytes] = field(init=False)
-    places: list[tuple[int, str, bool]] = field(init=False)
+    pieces: list[bytes]
+    places: list[tuple[int, str, bool]]
 
-    def __post_init__(self) -> None:
-        self.pieces = [
-            b"" if isinstance(piece, Place) else piece.encode("utf-8", "replace")
-            for piece in self.cut
-        ]
-        self.places = [
-            (index, *piece) for index, piece in enumerate(self.cut) if isinstance(piece, Place)
-        ]
+    @classmethod
+    def of(cls, cut: Sequence[str | Place]) -> _Part:
+        places = [(index, *one) for index, one in enumerate(cut) if isinstance(one, Place)]
+        return cls([b"" if isinstance(one, Place) else one.encode() for one in cut], places)
 
     def joined(self, values: Values) -> bytes:
         pieces = self.pieces.copy()
@@ -183,7 +178,5 @@ def _key(job: Job, values: Values) -> bytes:
 
 
 def _in_wire_form(rendered: Rendered) -> Joined:
-    html, text = (
-        in_wire_form(body).encode("utf-8", "replace") for body in (rendered.html, rendered.text)
-    )
+    html, text = in_wire_form(rendered.html), in_wire_form(rendered.text)
     return Joined(rendered.subject, html, text, rendered.locale)
