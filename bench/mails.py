@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -35,6 +35,7 @@ LETTERS: Final[dict[str, tuple[Make, int]]] = {
 }
 # The sender's speed, several times over: as long a round needs more mails.
 BLASTED: Final = 8_000
+UNACKNOWLEDGED: Final = 500
 POLL: Final = 0.02
 LIMIT: Final = 120.0
 # Deliveries are folded into Redis after they are acknowledged; that work is the mail's too.
@@ -110,20 +111,24 @@ async def _round(stack: Stack, make: Make, name: str, count: int) -> tuple[float
         await consumer.stop()
 
 
-async def put(broker: str, made: list[Job], partitions: int) -> None:
-    """Put jobs on the outbox."""
+async def put(broker: str, made: Iterable[Job], partitions: int) -> None:
+    """Put jobs on the outbox; some hundreds at a time are not acknowledged yet."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all")
     await producer.start()
     try:
-        sent = [
-            await producer.send(
-                topics.OUTBOX.name,
-                jobs.encode(job),
-                job.user_id.encode(),
-                partition_of(job.user_id, partitions),
+        sent: list[asyncio.Future[object]] = []
+        for job in made:
+            sent.append(
+                await producer.send(
+                    topics.OUTBOX.name,
+                    jobs.encode(job),
+                    job.user_id.encode(),
+                    partition_of(job.user_id, partitions),
+                )
             )
-            for job in made
-        ]
+            if len(sent) == UNACKNOWLEDGED:
+                await asyncio.gather(*sent)
+                sent.clear()
         await asyncio.gather(*sent)
     finally:
         await producer.stop()
