@@ -31,6 +31,8 @@ EARLY: Final = 10_000
 WARM: Final = 2_000
 # Registrations: some tens of them in each ten seconds, anywhere between two ticks of the clock.
 PAUSE: Final = 0.4
+# Of those that open connections and meet templates for the first time nothing is said.
+FIRST: Final = 5
 # The backlog is there before the server goes, and lasts until its speed has been seen again.
 BACKLOG: Final = 20_000
 AWAY: Final = 8.0
@@ -104,7 +106,7 @@ async def _greet(stack: Stack, server: CountingServer) -> list[float]:
                 await registration(producer, server.waiting, len(taken), stack.settings.partitions)
             )
     except asyncio.CancelledError:
-        return taken
+        return taken[FIRST:]
     finally:
         await producer.stop()
 

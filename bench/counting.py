@@ -54,7 +54,8 @@ class CountingServer:
     def took(self, address: str) -> None:
         """Count a mail."""
         self.count += 1
-        if future := self.waiting.pop(address, None):
+        future = self.waiting.pop(address, None)
+        if future is not None and not future.done():
             future.set_result(time.perf_counter())
 
 
