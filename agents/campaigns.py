@@ -7,7 +7,7 @@ were theirs, so a move to another zone neither repeats nor drops one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from streams.jobs import Cause
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.users import UserRow
+from tables.watch_history import month_before
 
 # Before there is any campaign on the topic these two hold; a record of the same id replaces them.
 BUILT_IN: Final = (
@@ -74,9 +75,7 @@ def fire(
     arrival: Arrival,
 ) -> Iterator[Decision]:
     """Say a campaign's occurrence to one person, if it is for them and was not said yet."""
-    name = campaign.campaign_id
-    # A campaign may be given another form: local times and one instant do not compare.
-    mark = name if campaign.at is None else f"{name}@"
+    name, mark = campaign.campaign_id, mark_of(campaign)
     if user.has_fired(mark, occurrence):
         return
     if campaign.audience != "all" and not in_audience(
@@ -84,20 +83,35 @@ def fire(
     ):
         return
     tables.users[user.user_id] = user = user.firing(mark, occurrence)
+    day = _day(campaign, user, occurrence, due, arrival)
     if campaign.kind == kinds.WEEKLY_REMINDER.name:
-        yield from weekly_reminder(user, tables, arrival, due, campaign)
+        yield from weekly_reminder(user, tables, arrival, due, day, campaign)
     elif campaign.kind == kinds.MONTHLY_STATISTIC.name:
-        yield from monthly_statistic(user, tables, arrival, due=due, campaign=campaign)
+        month = month_before(f"{day:%Y-%m}")
+        yield from monthly_statistic(user, tables, arrival, month, due, campaign)
     else:
         yield from notify(
             user,
             kinds.KINDS[campaign.kind],
             f"{name}@{occurrence}",
-            _context(campaign, user, tables, arrival, due),
+            _context(campaign, user, tables, day),
             arrival,
             due=due,
             template=campaign.template,
         )
+
+
+def mark_of(campaign: Campaign) -> str:
+    """Return the name under which a person keeps the last occurrence that was theirs.
+
+    A campaign may be given another form: local times and one instant do not compare.
+    """
+    return campaign.campaign_id if campaign.at is None else f"{campaign.campaign_id}@"
+
+
+def has_had(campaign: Campaign, user: UserRow, occurrence: str) -> bool:
+    """Tell whether that very occurrence was said to a person."""
+    return user.fired.get(mark_of(campaign)) == occurrence
 
 
 def in_audience(
@@ -146,7 +160,8 @@ def catch_up(
         due = here.instant
         there = last_before(campaign, zone(old), arrival.now)
         if there is not None and here.local <= there.local:
-            if here.local < there.local:
+            walk_id = firing_walk(name, there.local, old)
+            if here.local < there.local or not _misses(walk_id, after.user_id, tables):
                 continue
             due = there.instant
         if due < before.known_since:
@@ -158,6 +173,20 @@ def catch_up(
         occasion = firing(arrival, name, here.local)
         user = tables.users.of(after.user_id)
         yield from fire(campaign, user, here.local, due, tables, occasion)
+
+
+def _misses(walk_id: str, user_id: str, tables: Tables) -> bool:
+    """Tell whether a firing's walk has not come to a person who leaves its zone."""
+    walk = tables.walks.get(walk_id)
+    if walk is None:
+        # It ended long ago, or came where the person was not; the first tick has yet to open it.
+        return tables.counts.book.tick is None
+    return walk.done_at is None and walk.cursor < user_id
+
+
+def firing_walk(campaign_id: str, occurrence: str, zone_name: str) -> str:
+    """Return the id of the walk of a campaign's occurrence through the users of one zone."""
+    return f"{topics.CAMPAIGNS.name}/{campaign_id}@{occurrence}@{zone_name}"
 
 
 def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
@@ -186,9 +215,16 @@ def _same(one: Campaign, other: Campaign) -> bool:
     )
 
 
-def _context(
-    campaign: Campaign, user: UserRow, tables: Tables, arrival: Arrival, due: datetime
-) -> dict[str, Any]:
+def _day(
+    campaign: Campaign, user: UserRow, occurrence: str, due: datetime, arrival: Arrival
+) -> date:
+    """Return an occurrence's local day: its name's, whatever the day in a zone moved to since."""
+    if campaign.at is None:
+        return datetime.fromisoformat(occurrence.partition("/")[0]).date()
+    return due.astimezone(zone(user.timezone(arrival.settings.default_timezone))).date()
+
+
+def _context(campaign: Campaign, user: UserRow, tables: Tables, day: date) -> dict[str, Any]:
     context: dict[str, Any] = {
         "username": user.username,
         "campaign_id": campaign.campaign_id,
@@ -197,7 +233,5 @@ def _context(
     }
     if campaign.kind == kinds.TIP.name and "film" not in context:
         watched = campaign.audience.watched if isinstance(campaign.audience, Audience) else None
-        place = zone(user.timezone(arrival.settings.default_timezone))
-        today = due.astimezone(place).date()
-        context["film"] = tip(user.user_id, watched.genre if watched else None, today, tables)
+        context["film"] = tip(user.user_id, watched.genre if watched else None, day, tables)
     return context

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import campaigns, fire, firing_cause, in_audience
+from agents.campaigns import campaigns, fire, firing_cause, firing_walk, has_had, in_audience
 from streams import kinds, topics
 from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
@@ -67,7 +67,7 @@ def open_walk(
 def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
     """Open the walk of a campaign's occurrence through the users of one zone."""
     name = str(firing.campaign.campaign_id)
-    walk_id = f"{CAMPAIGNS}/{name}@{firing.local}@{firing.zone}"
+    walk_id = firing_walk(name, firing.local, firing.zone)
     if walk_id in tables.walks:
         return
     cause = firing_cause(name, firing.local, partition)
@@ -84,9 +84,9 @@ def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
     )
 
 
-def expire(tables: Tables, now: datetime) -> None:
-    """Forget walks that ended seven days ago."""
-    for walk_id in tables.walks.ended_before(now - KEPT):
+def expire(tables: Tables, now: datetime, limit: int) -> None:
+    """Forget up to `limit` walks that ended seven days ago."""
+    for walk_id in list(islice(tables.walks.ended_before(now - KEPT), limit)):
         del tables.walks[walk_id]
 
 
@@ -212,6 +212,8 @@ def _decisions(
         assert row.occurrence is not None and row.due is not None
         audience = event.audience
         if row.late:
+            if has_had(event, user, row.occurrence):
+                return
             if audience != "all" and not in_audience(audience, user, tables, arrival, row.due):
                 return
             reason = f"the campaign came after its time in {row.zone}"

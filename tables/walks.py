@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -44,8 +45,14 @@ class Walks(View[WalkRow]):
         super().__init__()
         #: Walks under way, in turn.
         self.open: dict[str, None] = {}
+        # Those that ended, in order of their end: a tick looks at the first alone.
+        self._ended: dict[str, None] = {}
 
     def index(self, key: str, old: WalkRow | None, new: WalkRow | None) -> None:
+        if new is None:
+            self._ended.pop(key, None)
+        elif new.done_at is not None:
+            self._ended[key] = None
         if new is None or new.done_at is not None:
             self.open.pop(key, None)
         elif key not in self.open:
@@ -54,15 +61,18 @@ class Walks(View[WalkRow]):
     def rebuild(self) -> None:
         self.open.clear()
         super().rebuild()
+        ended = sorted((row.done_at, key) for key, row in self.rows.items() if row.done_at)
+        self._ended = dict.fromkeys(key for _, key in ended)
 
-    def ended_before(self, horizon: datetime) -> list[str]:
-        """Return the ids of walks that ended before that time."""
-        ended = []
-        for key in self.rows:
+    def ended_before(self, horizon: datetime) -> Iterator[str]:
+        """Yield the ids of walks that ended before that time, the longest ended first."""
+        for key in self._ended:
             row = self.get(key)
-            if row is not None and row.done_at is not None and row.done_at < horizon:
-                ended.append(key)
-        return ended
+            if row is None:
+                continue
+            if row.done_at is None or row.done_at >= horizon:
+                return
+            yield key
 
     def next(self) -> str | None:
         """Return the id of the walk whose turn it is, and put it at the end of the line."""

@@ -211,6 +211,17 @@ def test_who_moves_while_the_old_zones_walk_is_under_way_is_not_left_out(cinema:
     assert len(tips(move(cinema, "Europe/Moscow"))) == 1
 
 
+def test_a_reminder_belongs_to_the_week_that_its_hour_is_in_and_not_the_movers_new_day(
+    cinema: Desk,
+) -> None:
+    sunday = {"campaign_id": "sunday", "kind": "weekly_reminder", "cron": "30 23 * * 0"}
+    cinema.send("campaigns", NOON - timedelta(days=9), **sunday)
+    # It is Sunday, 23:30:01 in Berlin, Ann was not reached yet, and it is Monday in Moscow.
+    cinema.now = NOON.replace(hour=22, minute=30, second=1)
+    (job,) = jobs(move(cinema, "Europe/Moscow"))
+    assert job.context["week"] == "2026-W47"
+
+
 def test_a_renamed_zone_is_no_move(cinema: Desk) -> None:
     cinema.send("campaigns", **DAILY)
     move(cinema, "Europe/Kiev")
