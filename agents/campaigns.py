@@ -16,13 +16,14 @@ from agents.reminders import tip, weekly_reminder
 from agents.statistics import monthly_statistic
 from streams import kinds, topics
 from streams.cron import last_before
-from streams.decisions import Arrival, Decision, notify, partition_agent
+from streams.decisions import Arrival, Decision, notify, partition_agent, skip
 from streams.events import Audience, Campaign
 from streams.fields import same_zone, zone
 from streams.jobs import Cause
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.users import UserRow
+from tables.walks import WalkRow
 from tables.watch_history import month_before
 
 # Before there is any campaign on the topic these two hold; a record of the same id replaces them.
@@ -66,6 +67,25 @@ def campaigns(tables: Tables) -> dict[str, Campaign]:
     return found
 
 
+def come_to(
+    user: UserRow, walk: WalkRow, campaign: Campaign, tables: Tables, arrival: Arrival
+) -> Iterator[Decision]:
+    """Say a campaign's occurrence to a person whom its walk has come to.
+
+    Not where the campaign came after its time: that is the reason, unless it had been said before.
+    """
+    assert walk.occurrence is not None and walk.due is not None
+    if not walk.late:
+        yield from fire(campaign, user, walk.occurrence, walk.due, tables, arrival)
+        return
+    if user.fired.get(_mark(campaign)) == walk.occurrence:
+        return
+    audience = campaign.audience
+    if audience == "all" or in_audience(audience, user, tables, arrival, walk.due):
+        reason = f"the campaign came after its time in {walk.zone}"
+        yield skip(user.user_id, kinds.KINDS[campaign.kind], reason, arrival)
+
+
 def fire(
     campaign: Campaign,
     user: UserRow,
@@ -75,7 +95,7 @@ def fire(
     arrival: Arrival,
 ) -> Iterator[Decision]:
     """Say a campaign's occurrence to one person, if it is for them and was not said yet."""
-    name, mark = campaign.campaign_id, mark_of(campaign)
+    name, mark = campaign.campaign_id, _mark(campaign)
     if user.has_fired(mark, occurrence):
         return
     if campaign.audience != "all" and not in_audience(
@@ -99,19 +119,6 @@ def fire(
             due=due,
             template=campaign.template,
         )
-
-
-def mark_of(campaign: Campaign) -> str:
-    """Return the name under which a person keeps the last occurrence that was theirs.
-
-    A campaign may be given another form: local times and one instant do not compare.
-    """
-    return campaign.campaign_id if campaign.at is None else f"{campaign.campaign_id}@"
-
-
-def has_had(campaign: Campaign, user: UserRow, occurrence: str) -> bool:
-    """Tell whether that very occurrence was said to a person."""
-    return user.fired.get(mark_of(campaign)) == occurrence
 
 
 def in_audience(
@@ -144,49 +151,41 @@ def catch_up(
 ) -> Iterator[Decision]:
     """Say at once what a move to another zone would drop.
 
-    Moving east passes local times that the old zone had not reached: the new zone's latest past
-    occurrence is said now, unless it is stale (its kind's expiry). Where both zones have passed the
-    same one, it was said, or the old zone's walk had not come to this person and will not now.
-    Moving west comes to the same local time again: that occurrence was said.
+    That is what the old zone's walks have not come to and the new zone has passed, too; and, moving
+    east past local times that the old zone had not reached, the new zone's latest occurrence unless
+    it is stale (its kind's expiry). Moving west comes to the same local times again, in their turn.
     """
     default = arrival.settings.default_timezone
     old, new = before.timezone(default), after.timezone(default)
     if old == new or before.known_since is None:
         return
+    missed = [row for row in tables.walks.of_zone(old) if row.cursor < after.user_id]
     for name, campaign in campaigns(tables).items():
         here = last_before(campaign, zone(new), arrival.now) if campaign.enabled else None
         if here is None:
             continue
-        due = here.instant
+        for walk in missed:
+            occurrence = walk.occurrence or ""
+            if walk.campaign == name and occurrence <= here.local and _knew(before, walk.as_of):
+                user = tables.users.of(after.user_id)
+                occasion = firing(arrival, name, occurrence)
+                yield from come_to(user, walk, campaign, tables, occasion)
         there = last_before(campaign, zone(old), arrival.now)
         if there is not None and here.local <= there.local:
-            walk_id = firing_walk(name, there.local, old)
-            if here.local < there.local or not _misses(walk_id, after.user_id, tables):
-                continue
-            due = there.instant
-        if due < before.known_since:
-            # Nobody was there to be told; a first zone that comes after a registration is no move.
+            # Said in the old zone, or just now; or to be said when the new one comes to it.
             continue
         row = tables.schedules.get(name)
-        if row is not None and due <= row.since:
+        if not _knew(before, here.instant) or (row is not None and here.instant <= row.since):
+            # Nobody was there to be told, or to tell it; a first zone that comes after a
+            # registration is no move.
             continue
-        occasion = firing(arrival, name, here.local)
         user = tables.users.of(after.user_id)
-        yield from fire(campaign, user, here.local, due, tables, occasion)
+        occasion = firing(arrival, name, here.local)
+        yield from fire(campaign, user, here.local, here.instant, tables, occasion)
 
 
-def _misses(walk_id: str, user_id: str, tables: Tables) -> bool:
-    """Tell whether a firing's walk has not come to a person who leaves its zone."""
-    walk = tables.walks.get(walk_id)
-    if walk is None:
-        # It ended long ago, or came where the person was not; the first tick has yet to open it.
-        return tables.counts.book.tick is None
-    return walk.done_at is None and walk.cursor < user_id
-
-
-def firing_walk(campaign_id: str, occurrence: str, zone_name: str) -> str:
-    """Return the id of the walk of a campaign's occurrence through the users of one zone."""
-    return f"{topics.CAMPAIGNS.name}/{campaign_id}@{occurrence}@{zone_name}"
+def _knew(user: UserRow, due: datetime) -> bool:
+    return user.known_since is not None and user.known_since <= due
 
 
 def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
@@ -213,6 +212,11 @@ def _same(one: Campaign, other: Campaign) -> bool:
     return msgspec.structs.replace(one, event_id=None) == msgspec.structs.replace(
         other, event_id=None
     )
+
+
+def _mark(campaign: Campaign) -> str:
+    # A campaign may be given another form: local times and one instant do not compare.
+    return campaign.campaign_id if campaign.at is None else f"{campaign.campaign_id}@"
 
 
 def _day(

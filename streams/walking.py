@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import campaigns, fire, firing_cause, firing_walk, has_had, in_audience
+from agents.campaigns import campaigns, come_to, firing_cause
 from streams import kinds, topics
 from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
@@ -67,7 +67,7 @@ def open_walk(
 def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
     """Open the walk of a campaign's occurrence through the users of one zone."""
     name = str(firing.campaign.campaign_id)
-    walk_id = firing_walk(name, firing.local, firing.zone)
+    walk_id = f"{CAMPAIGNS}/{name}@{firing.local}@{firing.zone}"
     if walk_id in tables.walks:
         return
     cause = firing_cause(name, firing.local, partition)
@@ -145,7 +145,9 @@ def _turn(tables: Tables, busy: bool, breaker: TopicBreaker) -> str | None:
     for _ in range(len(tables.walks.open)):
         walk_id = tables.walks.next()
         row = tables.walks.get(walk_id or "")
-        if row is None or row.topic in breaker.open:
+        if walk_id is None or row is None or row.topic in breaker.open:
+            continue
+        if tables.walks.waits_for_another(walk_id, row):
             continue
         if not (busy and _is_bulk(row, tables)):
             return walk_id
@@ -209,17 +211,7 @@ def _decisions(
     arrival: Arrival,
 ) -> Iterator[Decision]:
     if row.topic == CAMPAIGNS:
-        assert row.occurrence is not None and row.due is not None
-        audience = event.audience
-        if row.late:
-            if has_had(event, user, row.occurrence):
-                return
-            if audience != "all" and not in_audience(audience, user, tables, arrival, row.due):
-                return
-            reason = f"the campaign came after its time in {row.zone}"
-            yield skip(user.user_id, kinds.KINDS[event.kind], reason, arrival)
-            return
-        yield from fire(event, user, row.occurrence, row.due, tables, arrival)
+        yield from come_to(user, row, event, tables, arrival)
         return
     decide = agents[row.topic].person
     assert decide is not None

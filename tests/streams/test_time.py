@@ -316,3 +316,55 @@ async def test_who_moves_while_the_old_zones_walk_has_not_come_to_them_is_told_o
     for hour in range(1, 24):
         await world.tick(at("2026-11-20 18:00", "Europe/Berlin") + timedelta(hours=hour))
     assert sent(world, "weekly_reminder") == ["ann", "bob"]
+
+
+async def test_what_came_due_before_is_said_before_whatever_walk_has_its_turn() -> None:
+    world = await world_of({"ann": "UTC"})
+    daily = {"campaign_id": "daily", "kind": "tip", "cron": "0 18 * * *"}
+    world.put("campaigns", daily, key="daily", partition=0)
+    await world.run()
+    world.bulk_lag = 5001
+    await world.tick(THURSDAY + timedelta(days=2))
+    assert len(world.tables("ann").walks.open) == 3
+    world.tables("ann").walks.next()
+    world.bulk_lag = 0
+    await world.run()
+    said = {job.cause.event_id for job in world.jobs("outbox") if job.kind == "tip"}
+    assert said == {"daily@2026-11-19T18:00:00", "daily@2026-11-20T18:00:00"}
+
+
+async def test_a_reminder_belongs_to_its_hours_week_and_not_to_the_movers_new_day() -> None:
+    world = await world_of({"ann": "Europe/Berlin"})
+    sunday = {"campaign_id": "sunday", "kind": "weekly_reminder", "cron": "30 23 * * 0"}
+    world.put("campaigns", sunday, key="sunday", partition=0)
+    off = {"campaign_id": "weekly_reminder", "kind": "weekly_reminder", "cron": "0 18 * * 5"}
+    world.put("campaigns", off | {"enabled": False}, key="weekly_reminder", partition=0)
+    await world.run()
+    # It is Sunday, 23:30 in Berlin, Ann is not reached yet, and it is Monday in Moscow.
+    world.bulk_lag = 5001
+    await world.tick(at("2026-11-22 23:30", "Europe/Berlin"))
+    world.put("preferences", {"user_id": "ann", "timezone": "Europe/Moscow"}, at=world.now)
+    await world.run()
+    (job,) = world.held()
+    assert job.context["week"] == "2026-W47"
+
+
+async def test_who_leaves_a_zone_whose_walks_wait_is_told_all_that_was_due_there() -> None:
+    world = await world_of({"ann": "Europe/Berlin", "bob": "Europe/Berlin"})
+    daily = {"campaign_id": "daily", "kind": "tip", "cron": "0 18 * * *"}
+    world.put("campaigns", daily, key="daily", partition=0)
+    await world.run()
+    world.bulk_lag = 5001
+    await world.tick(at("2026-11-21 12:00"))
+    for user, zone in (("ann", "Europe/Moscow"), ("bob", "America/Lima")):
+        world.put("preferences", {"user_id": user, "timezone": zone}, at=world.now)
+    await world.run()
+    world.bulk_lag = 0
+    await world.run()
+    said = [
+        (job.user_id, job.cause.event_id)
+        for job in world.jobs("outbox")
+        if job.kind == "tip" and job.channel == "websocket"
+    ]
+    days = ("daily@2026-11-19T18:00:00", "daily@2026-11-20T18:00:00")
+    assert sorted(said) == [(user, day) for user in ("ann", "bob") for day in days]
