@@ -32,12 +32,14 @@ def weekly_reminder(
     tables: Tables,
     arrival: Arrival,
     due: datetime | None = None,
+    today: date | None = None,
     campaign: Campaign | None = None,
 ) -> Iterator[Decision]:
     """Remind a person once in the local ISO week, by trigger or by schedule."""
     kind = kinds.WEEKLY_REMINDER
-    place = zone(user.timezone(arrival.settings.default_timezone))
-    today = (due or arrival.now).astimezone(place).date()
+    if today is None:
+        place = zone(user.timezone(arrival.settings.default_timezone))
+        today = arrival.now.astimezone(place).date()
     week = week_of(today)
     if user.said(kind.name, week):
         yield skip(user.user_id, kind, f"reminded already in {week}", arrival)

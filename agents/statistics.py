@@ -61,7 +61,7 @@ def monthly_statistic(
     kind, default = kinds.MONTHLY_STATISTIC, arrival.settings.default_timezone
     if month is None:
         place = zone(user.timezone(default))
-        month = month_before(month_of((due or arrival.now).astimezone(place)))
+        month = month_before(month_of(arrival.now.astimezone(place)))
     if user.said(kind.name, month):
         yield skip(user.user_id, kind, f"reported already for {month}", arrival)
         return

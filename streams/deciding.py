@@ -48,6 +48,8 @@ SLICE: Final = 0.02
 RELEASED: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
+# Walks that a tick opens before they are written: with the longest ids their rows are under 1 MiB.
+OPENED: Final = 500
 # What a record can be blamed for; anything else that a decision raises is a fault of ours.
 EXPECTED: Final = (*INPUT_ERRORS, TooLarge)
 # Outcomes that an agent had a say in.
@@ -92,7 +94,8 @@ class Deciding:
             if record.topic in self.breaker.open:
                 ends = record.offset
                 break
-            self._take(record, tables, work)
+            while not self._take(record, tables, work):
+                await self._flush(tables, work)
             if work.size + tables.size > FLUSH_AT:
                 await self._flush(tables, work)
         await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
@@ -129,16 +132,24 @@ class Deciding:
 
     # -- one record
 
-    def _take(self, record: ConsumerRecord, tables: Tables, work: Work) -> None:
+    def _take(self, record: ConsumerRecord, tables: Tables, work: Work) -> bool:
+        """Decide a record; False if time has not come to its tick yet and it is to be taken again.
+
+        After a pause more may be due than one write holds.
+        """
         at = timestamp(record)
         now = self._now(tables) or at
         mark = len(work.outputs), work.size
         try:
+            arrived = True
+            outcome: Outcome = "applied"
             if record.topic == CLOCK.name:
-                outcome = self._tick(record, tables, at)
+                arrived = self._tick(record, tables)
             else:
                 outcome = self._decide(record, tables, work, at, now)
             tables.keep()
+            if not arrived:
+                return False
             if outcome in DECIDED:
                 self.breaker.decided(record.topic)
         except Exception as error:
@@ -151,6 +162,7 @@ class Deciding:
             work.emit([dead_letter(record, error, now, _identity(record))])
             outcome = "dead"
         work.ended(record, outcome)
+        return True
 
     def _decide(
         self, record: ConsumerRecord, tables: Tables, work: Work, at: datetime, now: datetime
@@ -216,7 +228,7 @@ class Deciding:
 
     # -- time
 
-    def _tick(self, record: ConsumerRecord, tables: Tables, at: datetime) -> Outcome:
+    def _tick(self, record: ConsumerRecord, tables: Tables) -> bool:
         tick = tick_of(record.value)
         ahead = self._wall() + AHEAD
         if self._settings.clock == "wall" and tick > ahead:
@@ -224,20 +236,25 @@ class Deciding:
         book = tables.counts.book
         before = book.tick if book.tick is not None else book.since
         if before is None or tick.timestamp() > before or book.tick is None:
-            self._pass(record.partition, tables, before, tick)
-        return "applied"
+            return self._pass(record.partition, tables, before, tick)
+        return True
 
-    def _pass(self, partition: int, tables: Tables, before: float | None, tick: datetime) -> None:
-        """Let time go on to that tick, and open a walk for all that came due on the way."""
+    def _pass(self, partition: int, tables: Tables, before: float | None, tick: datetime) -> bool:
+        """Let time go on towards that tick, and open a walk for what came due on the way.
+
+        Returns whether it has come to the tick.
+        """
         known = self._timetables.get(partition)
         if known is None or known.tables is not tables:
-            known = self._timetables[partition] = timetable.Timetable(tables, self._settings)
+            known = self._timetables[partition] = timetable.Timetable(tables)
         start = tick if before is None else datetime.fromtimestamp(before, UTC)
-        for firing in known.due(start, tick):
+        firings, reached = known.due(start, tick, OPENED)
+        for firing in firings:
             walking.open_firing(firing, tables, partition)
-        tables.seen.expire(tick, RELEASED)
-        walking.expire(tables, tick)
-        tables.counts[""] = tables.counts.book.at_tick(tick.timestamp())
+        tables.seen.expire(reached, RELEASED)
+        walking.expire(tables, reached, RELEASED)
+        tables.counts[""] = tables.counts.book.at_tick(reached.timestamp())
+        return reached == tick
 
     def _release(self, job_id: str, tables: Tables, work: Work, now: datetime) -> None:
         row = tables.deferred.get(job_id)

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import campaigns, fire, firing_cause, in_audience
+from agents.campaigns import campaigns, come_to, firing_cause, was_there
 from streams import kinds, topics
 from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
@@ -84,9 +84,9 @@ def open_firing(firing: Firing, tables: Tables, partition: int) -> None:
     )
 
 
-def expire(tables: Tables, now: datetime) -> None:
-    """Forget walks that ended seven days ago."""
-    for walk_id in tables.walks.ended_before(now - KEPT):
+def expire(tables: Tables, now: datetime, limit: int) -> None:
+    """Forget up to `limit` walks that ended seven days ago."""
+    for walk_id in list(islice(tables.walks.ended_before(now - KEPT), limit)):
         del tables.walks[walk_id]
 
 
@@ -145,7 +145,9 @@ def _turn(tables: Tables, busy: bool, breaker: TopicBreaker) -> str | None:
     for _ in range(len(tables.walks.open)):
         walk_id = tables.walks.next()
         row = tables.walks.get(walk_id or "")
-        if row is None or row.topic in breaker.open:
+        if walk_id is None or row is None or row.topic in breaker.open:
+            continue
+        if tables.walks.waits_for_another(walk_id, row):
             continue
         if not (busy and _is_bulk(row, tables)):
             return walk_id
@@ -179,7 +181,10 @@ def _visit(
 ) -> None:
     """Decide for one person; what raises for one is said of that one, and the walk goes on."""
     user = tables.users.get(user_id)
-    if user is None or user.known_since is None or not _was_there(user.known_since, row):
+    if user is None or user.known_since is None:
+        return
+    # Who comes in the second before a trigger has the trigger's time, and is meant.
+    if user.known_since > row.as_of or (row.due is not None and not was_there(user, row.due)):
         return
     try:
         decisions = list(_decisions(row, event, user, agents, tables, arrival))
@@ -200,15 +205,6 @@ def _visit(
         work.count(decision)
 
 
-def _was_there(known_since: datetime, row: WalkRow) -> bool:
-    """Tell whether the walk is for someone known since then.
-
-    Who comes after the tick of a firing has that tick's time, which may be the firing's own; who
-    comes in the second before a trigger has the trigger's.
-    """
-    return known_since <= row.as_of if row.due is None else known_since < row.due
-
-
 def _decisions(
     row: WalkRow,
     event: Any,
@@ -218,15 +214,7 @@ def _decisions(
     arrival: Arrival,
 ) -> Iterator[Decision]:
     if row.topic == CAMPAIGNS:
-        assert row.occurrence is not None and row.due is not None
-        audience = event.audience
-        if row.late:
-            if audience != "all" and not in_audience(audience, user, tables, arrival, row.due):
-                return
-            reason = f"the campaign came after its time in {row.zone}"
-            yield skip(user.user_id, kinds.KINDS[event.kind], reason, arrival)
-            return
-        yield from fire(event, user, row.occurrence, row.due, tables, arrival)
+        yield from come_to(user, row, event, tables, arrival)
         return
     decide = agents[row.topic].person
     assert decide is not None

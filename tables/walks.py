@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -44,25 +45,64 @@ class Walks(View[WalkRow]):
         super().__init__()
         #: Walks under way, in turn.
         self.open: dict[str, None] = {}
+        #: Firings under way by campaign and zone, in order of due time.
+        self._firings: dict[tuple[str, str], dict[str, None]] = {}
+        # Those that ended, in order of their end: a tick looks at the first alone.
+        self._ended: dict[str, None] = {}
 
     def index(self, key: str, old: WalkRow | None, new: WalkRow | None) -> None:
+        if new is None:
+            self._ended.pop(key, None)
+        elif new.done_at is not None:
+            self._ended[key] = None
         if new is None or new.done_at is not None:
             self.open.pop(key, None)
+            if old is not None and (pair := _pair(old)) in self._firings:
+                self._firings[pair].pop(key, None)
+                if not self._firings[pair]:
+                    del self._firings[pair]
         elif key not in self.open:
             self.open[key] = None
+            if pair := _pair(new):
+                self._firings.setdefault(pair, {})[key] = None
 
     def rebuild(self) -> None:
         self.open.clear()
-        super().rebuild()
+        self._firings.clear()
+        # Opened in order of due time, whatever order the changelog keeps them in.
+        for key, row in sorted(self.rows.items(), key=lambda item: item[1].as_of):
+            self.index(key, None, row)
+        ended = sorted((row.done_at, key) for key, row in self.rows.items() if row.done_at)
+        self._ended = dict.fromkeys(key for _, key in ended)
 
-    def ended_before(self, horizon: datetime) -> list[str]:
-        """Return the ids of walks that ended before that time."""
-        ended = []
-        for key in self.rows:
+    def ended_before(self, horizon: datetime) -> Iterator[str]:
+        """Yield the ids of walks that ended before that time, the longest ended first."""
+        for key in self._ended:
             row = self.get(key)
-            if row is not None and row.done_at is not None and row.done_at < horizon:
-                ended.append(key)
-        return ended
+            if row is None:
+                continue
+            if row.done_at is None or row.done_at >= horizon:
+                return
+            yield key
+
+    def of_zone(self, zone: str) -> list[WalkRow]:
+        """Return the firings under way through the users of a zone, in order of due time."""
+        rows = [
+            row
+            for (_, place), keys in self._firings.items()
+            if place == zone
+            for key in keys
+            if (row := self.get(key)) is not None and row.done_at is None
+        ]
+        return sorted(rows, key=lambda row: row.as_of)
+
+    def waits_for_another(self, key: str, row: WalkRow) -> bool:
+        """Tell whether a firing has to wait for an earlier one of its campaign and zone.
+
+        A person keeps the last occurrence that was theirs: what came after it must not overtake.
+        """
+        pair = _pair(row)
+        return pair is not None and next(iter(self._firings.get(pair, ())), key) != key
 
     def next(self) -> str | None:
         """Return the id of the walk whose turn it is, and put it at the end of the line."""
@@ -71,3 +111,7 @@ class Walks(View[WalkRow]):
             self.open[key] = None
             return key
         return None
+
+
+def _pair(row: WalkRow) -> tuple[str, str] | None:
+    return None if row.campaign is None else (row.campaign, row.zone or "")

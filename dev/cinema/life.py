@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from dev.cinema.almanac import instant, month_before, week
 from dev.cinema.dues import (
@@ -40,6 +39,7 @@ from dev.cinema.saying import Saying
 from dev.cinema.script import Story
 from dev.cinema.statistics import Month, Statistics
 from dev.cinema.timetable import Campaign, Timetable
+from streams.fields import zone
 
 SAME_LETTER: Final = timedelta(hours=24)
 SERIES_OF: Final = {film.film_id: film.series_id for film in CATALOGUE if film.series_id}
@@ -169,7 +169,7 @@ class Life:
             self.saying.say(TIP, campaign.name, when, due)
 
     def _weekly(self, due: datetime, when: datetime) -> None:
-        this = week(due.astimezone(ZoneInfo(self.now.timezone)))
+        this = week(due.astimezone(zone(self.now.timezone)))
         unseen = any(
             out <= self.step and film not in self.now.watched for film, out in self.out.items()
         )

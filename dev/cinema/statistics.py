@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from dev.cinema.facts import Joined, Moved, Watched
 from dev.cinema.films import CATALOGUE
 from dev.cinema.script import Story
+from streams.fields import zone as rules
 
 SCHEMA: Final = """
     CREATE TABLE zones (user_id TEXT, since REAL, zone TEXT);
@@ -90,7 +90,7 @@ class Statistics:
 
 
 def _local_month(at: float, zone: str) -> str:
-    return f"{datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone)):%Y-%m}"
+    return f"{datetime.fromtimestamp(at, UTC).astimezone(rules(zone)):%Y-%m}"
 
 
 def _zones(story: Story) -> Iterable[tuple[str, float, str]]:

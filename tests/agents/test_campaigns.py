@@ -204,13 +204,6 @@ def test_who_moves_west_after_the_hour_is_not_told_again(cinema: Desk) -> None:
     assert len(tips(cinema.go_to(NOON + timedelta(hours=36)))) == 1
 
 
-def test_who_moves_while_the_old_zones_walk_is_under_way_is_not_left_out(cinema: Desk) -> None:
-    cinema.send("campaigns", NOON - timedelta(days=9), **DAILY)
-    # It is 18:00:01 in Berlin, Ann was not reached yet, and goes to where 18:00 is long past.
-    cinema.now = NOON + timedelta(days=1, hours=5, seconds=1)
-    assert len(tips(move(cinema, "Europe/Moscow"))) == 1
-
-
 def test_a_renamed_zone_is_no_move(cinema: Desk) -> None:
     cinema.send("campaigns", **DAILY)
     move(cinema, "Europe/Kiev")

@@ -127,8 +127,8 @@ def test_open_walks_take_turns_until_they_are_done(tables: Tables) -> None:
     tables.walks["c"] = walk(cursor="ann")
     merge(tables)
     assert {tables.walks.next() for _ in range(4)} == {"a", "c"}
-    assert tables.walks.ended_before(NOW) == []
-    assert tables.walks.ended_before(NOW + timedelta(seconds=1)) == ["b"]
+    assert list(tables.walks.ended_before(NOW)) == []
+    assert list(tables.walks.ended_before(NOW + timedelta(seconds=1))) == ["b"]
 
 
 def test_recovered_walks_go_on_where_they_were() -> None:
