@@ -30,6 +30,10 @@ BUILT_IN: Final = (
     Campaign(campaign_id="monthly_statistic", kind="monthly_statistic", cron="0 10 1 * *"),
 )
 
+# One that is deleted and comes again begins anew: only a move can come to the same local time
+# again, within a day or so.
+MARKS_KEPT: Final = timedelta(days=7)
+
 # What a kind's own template looks at and a campaign's context need not give (docs/contexts.md).
 OPTIONAL: Final[dict[str, dict[str, Any]]] = {
     "welcome": {"redirect": None},
@@ -83,6 +87,8 @@ def fire(
         campaign.audience, user, tables, arrival, due
     ):
         return
+    if mark not in user.fired:
+        user = msgspec.structs.replace(user, fired=standing(user.fired, tables, arrival.now))
     tables.users[user.user_id] = user = user.firing(mark, occurrence)
     if campaign.kind == kinds.WEEKLY_REMINDER.name:
         yield from weekly_reminder(user, tables, arrival, due, campaign)
@@ -98,6 +104,20 @@ def fire(
             due=due,
             template=campaign.template,
         )
+
+
+def standing(fired: dict[str, str], tables: Tables, now: datetime) -> dict[str, str]:
+    """Return a person's marks without those of campaigns that were deleted long ago."""
+    horizon = (now - MARKS_KEPT).date().isoformat()
+    built_in = {campaign.campaign_id for campaign in BUILT_IN}
+    return {
+        mark: occurrence
+        for mark, occurrence in fired.items()
+        if occurrence >= horizon
+        or any(
+            name in tables.schedules or name in built_in for name in (mark, mark.removesuffix("@"))
+        )
+    }
 
 
 def in_audience(

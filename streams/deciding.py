@@ -46,6 +46,8 @@ FLUSH_AT: Final = MIB
 # One slice of other work between two batches: so long may an event wait behind a campaign.
 SLICE: Final = 0.02
 RELEASED: Final = 500
+# Rows of a table that one tick forgets at most.
+EXPIRED: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
 # What a record can be blamed for; anything else that a decision raises is a fault of ours.
@@ -190,17 +192,20 @@ class Deciding:
         decisions: list[Decision] = []
         repeated = 0
         for person in routed_to.people:
+            if routed_to.event is None:
+                if tables.erased.life(person) == identity:
+                    repeated += 1
+                    continue
+                for job in tables.forget(person, identity, arrival.now):
+                    # Its id was counted when it was decided.
+                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
+                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
+                continue
             if routed_to.deduplicate:
                 if tables.seen.has(topic, person, identity, arrival.now):
                     repeated += 1
                     continue
                 tables.seen.add(topic, person, identity, arrival.now)
-            if routed_to.event is None:
-                for job in tables.forget(person):
-                    # Its id was counted when it was decided.
-                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
-                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
-                continue
             user = tables.users.of(person)
             decisions.extend(agent.person(routed_to.event, user, tables, arrival))
         return None if repeated and repeated == len(routed_to.people) else decisions
@@ -235,7 +240,8 @@ class Deciding:
         start = tick if before is None else datetime.fromtimestamp(before, UTC)
         for firing in known.due(start, tick):
             walking.open_firing(firing, tables, partition)
-        tables.seen.expire(tick, RELEASED)
+        for view in (tables.seen, tables.erased, tables.watch_history):
+            view.expire(tick, EXPIRED)
         walking.expire(tables, tick)
         tables.counts[""] = tables.counts.book.at_tick(tick.timestamp())
 

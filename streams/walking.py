@@ -193,7 +193,7 @@ def _visit(
         logger.exception("a walk's decision raised (%s)", row.identity)
         breaker.raised(row.topic, error)
         kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
-        decisions = [skip(user_id, kind, f"error: {type(error).__name__}", arrival)]
+        decisions = [skip(user, kind, f"error: {type(error).__name__}", arrival)]
         outputs = [output for one in decisions for output in routed(one, work.partition)]
     work.emit(outputs)
     for decision in decisions:
@@ -215,7 +215,7 @@ def _decisions(
             if audience != "all" and not in_audience(audience, user, tables, arrival, row.due):
                 return
             reason = f"the campaign came after its time in {row.zone}"
-            yield skip(user.user_id, kinds.KINDS[event.kind], reason, arrival)
+            yield skip(user, kinds.KINDS[event.kind], reason, arrival)
             return
         yield from fire(event, user, row.occurrence, row.due, tables, arrival)
         return
