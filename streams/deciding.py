@@ -8,6 +8,7 @@ leave "greeted" in the table and no greeting on the outbox.
 from __future__ import annotations
 
 import logging
+from asyncio import Event
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -68,7 +69,9 @@ class Deciding:
         bulk_lag: Callable[[int], int],
         breaker: TopicBreaker | None = None,
         wall: Callable[[], datetime] = now_utc,
+        films: Event | None = None,
     ) -> None:
+        """Decide nothing before `films` is set: a report without its genres would be final."""
         self._settings = settings
         self._agents = {agent.topic.name: agent for agent in agents}
         self._state = state
@@ -76,11 +79,14 @@ class Deciding:
         self._bulk_lag = bulk_lag
         self.breaker = breaker or TopicBreaker(settings.errors_in_a_row)
         self._wall = wall
+        self._films = films
         self._reach = points(settings.fault)
         self._timetables: dict[int, timetable.Timetable] = {}
 
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
+        if self._films is not None:
+            await self._films.wait()
         partition = batch.tp.partition
         tables = await self._state.take(partition, self._outgoing)
         work = Work(partition)
@@ -104,6 +110,8 @@ class Deciding:
     async def step(self, key: Hashable) -> bool:
         """Release jobs that are due and take an open walk on by a slice; True if more waits."""
         assert isinstance(key, int)
+        if self._films is not None and not self._films.is_set():
+            return False
         if key not in self._state.partitions_held:
             return False
         tables = await self._state.take(key, self._outgoing)

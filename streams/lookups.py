@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,11 +32,12 @@ READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State) -> None:
-        """Look into that state, as far as the app has its partitions."""
+    def __init__(self, app: CinemaApp, state: State, films: Event) -> None:
+        """Look into that state, as far as the app has its partitions; `films`: all are read."""
         self._app = app
         self._settings = app.cinema
         self._state = state
+        self._films = films
 
     def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
         """Return a person's month as the contract has it.
@@ -45,6 +47,8 @@ class Lookups:
         partition = partition_of(user_id, self._settings.partitions)
         if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
             raise Recovering(f"the tables of partition {partition} are not complete: ask again")
+        if not self._films.is_set():
+            raise Recovering("the films are not read yet: ask again")
         tables = self._state.tables(partition)
         user = tables.users.of(user_id)
         default = self._settings.default_timezone
