@@ -8,6 +8,7 @@ leave "greeted" in the table and no greeting on the outbox.
 from __future__ import annotations
 
 import logging
+from asyncio import Event
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -46,6 +47,8 @@ FLUSH_AT: Final = MIB
 # One slice of other work between two batches: so long may an event wait behind a campaign.
 SLICE: Final = 0.02
 RELEASED: Final = 500
+# Rows of a table that one tick forgets at most.
+EXPIRED: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
 # Walks that a tick opens before they are written: with the longest ids their rows are under 1 MiB.
@@ -68,7 +71,9 @@ class Deciding:
         bulk_lag: Callable[[int], int],
         breaker: TopicBreaker | None = None,
         wall: Callable[[], datetime] = now_utc,
+        films: Event | None = None,
     ) -> None:
+        """Decide nothing before `films` is set: a report without its genres would be final."""
         self._settings = settings
         self._agents = {agent.topic.name: agent for agent in agents}
         self._state = state
@@ -76,11 +81,14 @@ class Deciding:
         self._bulk_lag = bulk_lag
         self.breaker = breaker or TopicBreaker(settings.errors_in_a_row)
         self._wall = wall
+        self._films = films
         self._reach = points(settings.fault)
         self._timetables: dict[int, timetable.Timetable] = {}
 
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
+        if self._films is not None:
+            await self._films.wait()
         partition = batch.tp.partition
         tables = await self._state.take(partition, self._outgoing)
         work = Work(partition)
@@ -105,6 +113,8 @@ class Deciding:
     async def step(self, key: Hashable) -> bool:
         """Release jobs that are due and take an open walk on by a slice; True if more waits."""
         assert isinstance(key, int)
+        if self._films is not None and not self._films.is_set():
+            return False
         if key not in self._state.partitions_held:
             return False
         tables = await self._state.take(key, self._outgoing)
@@ -202,17 +212,20 @@ class Deciding:
         decisions: list[Decision] = []
         repeated = 0
         for person in routed_to.people:
+            if routed_to.event is None:
+                if tables.erased.life(person) == identity:
+                    repeated += 1
+                    continue
+                for job in tables.forget(person, identity, arrival.now):
+                    # Its id was counted when it was decided.
+                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
+                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
+                continue
             if routed_to.deduplicate:
                 if tables.seen.has(topic, person, identity, arrival.now):
                     repeated += 1
                     continue
                 tables.seen.add(topic, person, identity, arrival.now)
-            if routed_to.event is None:
-                for job in tables.forget(person):
-                    # Its id was counted when it was decided.
-                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
-                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
-                continue
             user = tables.users.of(person)
             decisions.extend(agent.person(routed_to.event, user, tables, arrival))
         return None if repeated and repeated == len(routed_to.people) else decisions
@@ -251,8 +264,9 @@ class Deciding:
         firings, reached = known.due(start, tick, OPENED)
         for firing in firings:
             walking.open_firing(firing, tables, partition)
-        tables.seen.expire(reached, RELEASED)
-        walking.expire(tables, reached, RELEASED)
+        for view in (tables.seen, tables.erased, tables.watch_history):
+            view.expire(reached, EXPIRED)
+        walking.expire(tables, reached, EXPIRED)
         tables.counts[""] = tables.counts.book.at_tick(reached.timestamp())
         return reached == tick
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from agents.statistics import month_report
 from streams import topics
 from streams.cron import next_after
 from streams.decisions import Arrival
-from streams.errors import Recovering
+from streams.errors import NotKept, Recovering
 from streams.events import now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
@@ -22,7 +23,7 @@ from streams.metrics import Row
 from streams.partitions import partition_of
 from streams.state import State
 from tables.counts import OUTCOMES
-from tables.watch_history import month_of
+from tables.months import month_of, not_kept, oldest_month
 
 #: The topics that have a book.
 READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
@@ -31,22 +32,31 @@ READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State) -> None:
-        """Look into that state, as far as the app has its partitions."""
+    def __init__(self, app: CinemaApp, state: State, films: Event) -> None:
+        """Look into that state, as far as the app has its partitions; `films`: all are read."""
         self._app = app
         self._settings = app.cinema
         self._state = state
+        self._films = films
 
     def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
-        """Return a person's month as the contract has it."""
+        """Return a person's month as the contract has it.
+
+        Raises Recovering while not all of it is known here, NotKept for a month of long ago.
+        """
         partition = partition_of(user_id, self._settings.partitions)
         if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
             raise Recovering(f"the tables of partition {partition} are not complete: ask again")
+        if not self._films.is_set():
+            raise Recovering("the films are not read yet: ask again")
         tables = self._state.tables(partition)
         user = tables.users.of(user_id)
         default = self._settings.default_timezone
         timezone = user.timezone(default)
-        month = month or month_of(self._now(partition).astimezone(zone(timezone)))
+        now = self._now(partition)
+        month = month or month_of(now.astimezone(zone(timezone)))
+        if month < oldest_month(month_of(now)):
+            raise NotKept(not_kept(month))
         report = month_report(user, month, tables, default)
         return {
             "user_id": user_id,

@@ -198,7 +198,7 @@ def _visit(
         logger.exception("a walk's decision raised (%s)", row.identity)
         breaker.raised(row.topic, error)
         kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
-        decisions = [skip(user_id, kind, f"error: {type(error).__name__}", arrival)]
+        decisions = [skip(user, kind, f"error: {type(error).__name__}", arrival)]
         outputs = [output for one in decisions for output in routed(one, work.partition)]
     work.emit(outputs)
     for decision in decisions:
