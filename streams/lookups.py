@@ -122,7 +122,7 @@ class Lookups:
         label = {"partition": str(partition)}
         book = tables.counts.book
         yield Row("users", label, len(tables.users.known), "People with an address.")
-        yield Row("walks_open", label, len(tables.walks.open), "Walks under way.")
+        yield Row("walks_open", label, tables.walks.number_open, "Walks under way.")
         yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
         yield Row("clock", label, book.tick or 0, "The partition's time.")
         # Zeros, too: what is not there can neither be subtracted nor be seen to rise.

@@ -350,7 +350,7 @@ async def test_what_came_due_before_is_said_before_whatever_walk_has_its_turn() 
     await world.run()
     world.bulk_lag = 5001
     await world.tick(THURSDAY + timedelta(days=2))
-    assert len(world.tables("ann").walks.open) == 3
+    assert world.tables("ann").walks.number_open == 3
     world.tables("ann").walks.next()
     world.bulk_lag = 0
     await world.run()

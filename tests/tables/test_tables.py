@@ -133,15 +133,40 @@ def walk(**changes: object) -> WalkRow:
 
 def test_open_walks_take_turns_until_they_are_done(tables: Tables) -> None:
     for name in "abc":
-        tables.walks[name] = walk()
+        tables.walks[name] = walk(identity=name)
     merge(tables)
-    assert [tables.walks.next() for _ in range(4)] == ["a", "b", "c", "a"]
-    tables.walks["b"] = walk(done_at=NOW)
-    tables.walks["c"] = walk(cursor="ann")
+    assert [tables.walks.next() for _ in range(4)] == [["a"], ["b"], ["c"], ["a"]]
+    tables.walks["b"] = walk(identity="b", done_at=NOW)
+    tables.walks["c"] = walk(identity="c", cursor="ann")
     merge(tables)
-    assert {tables.walks.next() for _ in range(4)} == {"a", "c"}
+    assert [tables.walks.next() for _ in range(3)] == [["c"], ["a"], ["c"]]
+
+
+def test_a_campaigns_walks_through_its_zones_have_one_turn_together(tables: Tables) -> None:
+    for name in ("a@Europe/Berlin", "a@Asia/Tokyo", "b@Asia/Tokyo"):
+        tables.walks[name] = walk(campaign=name[0])
+    merge(tables)
+    assert tables.walks.number_open == 3
+    assert tables.walks.next() == ["a@Europe/Berlin", "a@Asia/Tokyo"]
+    assert tables.walks.next() == ["b@Asia/Tokyo"]
+    tables.walks["a@Europe/Berlin"] = walk(campaign="a", done_at=NOW)
+    merge(tables)
+    assert tables.walks.next() == ["a@Asia/Tokyo"]
+
+
+def test_walks_that_ended_are_known_by_when_they_did_until_they_are_forgotten(
+    tables: Tables,
+) -> None:
+    tables.walks["a"] = walk()
+    for seconds, name in enumerate("bcd"):
+        tables.walks[name] = walk(identity=name, done_at=NOW + timedelta(seconds=seconds))
+    merge(tables)
     assert list(tables.walks.ended_before(NOW)) == []
-    assert list(tables.walks.ended_before(NOW + timedelta(seconds=1))) == ["b"]
+    assert list(tables.walks.ended_before(NOW + timedelta(seconds=2))) == ["b", "c"]
+    del tables.walks["b"]
+    merge(tables)
+    tables.walks.rebuild()
+    assert list(tables.walks.ended_before(NOW + timedelta(seconds=2))) == ["c"]
 
 
 def test_recovered_walks_go_on_where_they_were() -> None:
@@ -153,7 +178,8 @@ def test_recovered_walks_go_on_where_they_were() -> None:
         again.load(key, value)
     again.rebuild()
     again.rebuild()
-    assert list(again.open) == ["a"]
+    assert again.next() == ["a"]
+    assert again.number_open == 1
     assert again.rows["a"].cursor == "ann"
     assert bytes(again.rows["a"].event) == b'{"link":"l"}'
 

@@ -112,7 +112,7 @@ def test_a_profile_sent_every_night_does_not_grow_without_end() -> None:
     assert zone_at(history, 300.5 * 86_400.0, "UTC") == "America/Lima"
 
 
-@given(st.lists(entries, max_size=40, unique_by=lambda entry: entry[:2]), st.data())
+@given(st.lists(entries, max_size=ENTRIES, unique_by=lambda entry: entry[:2]), st.data())
 def test_what_was_said_before_a_time_is_pruned_without_changing_any_time_after_it(
     said: list[Entry], data: st.DataObject
 ) -> None:
