@@ -16,8 +16,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from agents.held import release
-from streams import timetable, walking
+from streams import resting, timetable, walking
 from streams.breaker import TopicBreaker
 from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter, place
@@ -33,7 +32,7 @@ from streams.records import timestamp
 from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route
 from streams.settings import Settings
 from streams.state import State
-from streams.topics import CLOCK, HELD, MIB
+from streams.topics import CLOCK, MIB
 from streams.transport import Batch
 from streams.walking import open_walk
 from streams.work import Work, routed
@@ -46,9 +45,8 @@ logger = logging.getLogger(__name__)
 FLUSH_AT: Final = MIB
 # One slice of other work between two batches: so long may an event wait behind a campaign.
 SLICE: Final = 0.02
-RELEASED: Final = 500
 # Rows of a table that one tick forgets at most.
-EXPIRED: Final = 500
+FORGOTTEN: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
 # Walks that a tick opens before they are written: with the longest ids their rows are under 1 MiB.
@@ -111,7 +109,7 @@ class Deciding:
         return Done(ends, durable=written)
 
     async def step(self, key: Hashable) -> bool:
-        """Release jobs that are due and take an open walk on by a slice; True if more waits."""
+        """Decide what is due, or take an open walk on by a slice; True if more may wait."""
         assert isinstance(key, int)
         if self._films is not None and not self._films.is_set():
             return False
@@ -121,24 +119,18 @@ class Deciding:
         now = self._now(tables)
         work = Work(key)
         ends = monotonic() + SLICE
-        stopped = self.breaker.open
-        due = [] if now is None or HELD.name in stopped else tables.deferred.due(now, RELEASED)
-        for job_id in due:
-            assert now is not None
-            self._release(job_id, tables, work, now)
-            if HELD.name in stopped:
-                break
-            if work.size > FLUSH_AT or monotonic() > ends:
-                break
+        rested = now is not None and resting.advance(
+            tables, work, self._settings, now, ends, self.breaker
+        )
         walked = False
-        if not due:
+        if not rested:
             busy = self._bulk_lag(key) > walking.BULK_LAG
             walked = walking.advance(
                 tables, work, self._settings, self._agents, now, ends, busy, self.breaker
             )
-        if work.outputs or walked:
+        if rested or walked:
             await self._flush(tables, work)
-        return bool(due) or walked
+        return rested or walked
 
     # -- one record
 
@@ -260,45 +252,19 @@ class Deciding:
         known = self._timetables.get(partition)
         if known is None or known.tables is not tables:
             known = self._timetables[partition] = timetable.Timetable(tables)
-        start = tick if before is None else datetime.fromtimestamp(before, UTC)
+        start = tick if before is None else _instant(before)
         firings, reached = known.due(start, tick, OPENED)
         for firing in firings:
             walking.open_firing(firing, tables, partition)
         for view in (tables.seen, tables.erased, tables.watch_history):
-            view.expire(reached, EXPIRED)
-        walking.expire(tables, reached, EXPIRED)
+            view.expire(reached, FORGOTTEN)
+        walking.expire(tables, reached, FORGOTTEN)
         tables.counts[""] = tables.counts.book.at_tick(reached.timestamp())
         return reached == tick
 
-    def _release(self, job_id: str, tables: Tables, work: Work, now: datetime) -> None:
-        row = tables.deferred.get(job_id)
-        if row is None:
-            return
-        arrival = Arrival(
-            cause=row.job.cause,
-            at=now,
-            now=now,
-            identity=job_id,
-            partition=work.partition,
-            settings=self._settings,
-        )
-        user = tables.users.of(row.job.user_id)
-        try:
-            decisions = list(release(row.job, user, tables, arrival))
-            self.breaker.decided(HELD.name)
-        except Exception as error:
-            tables.undo()
-            logger.exception("the release of job %s raised", job_id)
-            self.breaker.raised(HELD.name, error)
-            del tables.deferred[job_id]
-            decisions = [row.job.delivery("failed", f"error: {type(error).__name__}", now)]
-        for decision in decisions:
-            work.emit(routed(decision, work.partition))
-        tables.keep()
-
     def _now(self, tables: Tables) -> datetime | None:
         tick = tables.counts.book.tick
-        return None if tick is None else datetime.fromtimestamp(tick, UTC)
+        return None if tick is None else _instant(tick)
 
     # -- the order of acknowledgement
 
@@ -311,7 +277,14 @@ class Deciding:
             await self._outgoing.send(work.outputs)
             self._reach("jobs-acknowledged")
         book = tables.counts.book
-        idle = lazily and not work.outputs and not tables.changed_beside("counts")
+        idle = (
+            lazily
+            and not work.outputs
+            and not tables.changed_beside("counts")
+            # What ends a window must be known after a kill: it may have been told by then, and who
+            # joined it in an earlier tick would be told to nobody.
+            and not (book.tick is not None and tables.groups.due(_instant(book.tick), 1))
+        )
         tables.counts[""] = work.booked(book)
         tables.keep()
         # Time that changes nothing else is kept in memory alone: a restart counts it again.
@@ -321,6 +294,10 @@ class Deciding:
             if said:
                 self._reach("changelog-acknowledged")
         tables.merge()
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _identity(record: ConsumerRecord) -> str:

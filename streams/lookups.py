@@ -124,6 +124,7 @@ class Lookups:
         yield Row("users", label, len(tables.users.known), "People with an address.")
         yield Row("walks_open", label, tables.walks.number_open, "Walks under way.")
         yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
+        yield Row("groups_open", label, len(tables.groups.rows), "Open windows of activity.")
         yield Row("clock", label, book.tick or 0, "The partition's time.")
         # Zeros, too: what is not there can neither be subtracted nor be seen to rise.
         for topic in READ:

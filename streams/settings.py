@@ -142,6 +142,8 @@ class Settings:
     default_timezone: str = "UTC"
     default_locale: str = "en"
     delivery_window: Window = Window(time(9), time(21))
+    # So long who is at the screen may wait for a notice, and a burst of likes lasts.
+    group_seconds: int = 120
     # Two lanes of 16: where more connections gave no more mails a second (LIMITS: 8 to 16).
     mails_in_flight: int = 32
     domain_limits: tuple[DomainLimit, ...] = ()
@@ -299,6 +301,8 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "default_timezone": _zone,
     "default_locale": _one_of(*LOCALES),
     "delivery_window": Window.from_text,
+    # A day: what has waited longer is news no more.
+    "group_seconds": _whole(1, 86_400),
     # At least one for each lane.
     "mails_in_flight": _whole(len(kinds.LANES), 1000),
     "domain_limits": lambda text: _once_each(_many(DomainLimit.from_text)(text)),

@@ -18,6 +18,7 @@ from tables.counts import Counts
 from tables.deferred import Deferred
 from tables.erased import Erased
 from tables.films import Films
+from tables.groups import Groups
 from tables.schedules import Schedules
 from tables.seen import Seen
 from tables.users import Users
@@ -41,6 +42,7 @@ class Tables:
         self.schedules = Schedules()
         self.walks = Walks()
         self.deferred = Deferred()
+        self.groups = Groups()
         self.seen = Seen()
         self.counts = Counts()
         self._views: dict[str, View] = {  # type: ignore[type-arg]
@@ -53,6 +55,7 @@ class Tables:
                 self.schedules,
                 self.walks,
                 self.deferred,
+                self.groups,
                 self.seen,
                 self.counts,
             )
@@ -132,4 +135,6 @@ class Tables:
             del self.bookmarks[user_id]
         self.watch_history.forget(user_id)
         self.seen.forget(user_id)
-        return self.deferred.forget(user_id)
+        # No job was made of an open window: nothing is to be said of it.
+        self.groups.forget(user_id)
+        return [row.job for row in self.deferred.forget(user_id)]

@@ -246,13 +246,13 @@ class World:
 
     def jobs(self, *lanes: str) -> list[Job]:
         """Return the jobs on the lanes, each once."""
-        found = {}
-        for topic in lanes or ("outbox", "outbox_urgent"):
-            for record in self._all(topic):
-                job = decode_outbox(record.value)
-                if isinstance(job, Job):
-                    found[job.job_id] = job
-        return list(found.values())
+        lanes = lanes or ("outbox", "outbox_urgent")
+        return list({job.job_id: job for lane in lanes for job in self.sent(lane)}.values())
+
+    def sent(self, lane: str) -> list[Job]:
+        """Return the jobs on a lane, with those that were sent again."""
+        found = (decode_outbox(record.value) for record in self._all(lane))
+        return [job for job in found if isinstance(job, Job)]
 
     def held(self) -> list[Job]:
         """Return the jobs that were sent to wait, each once."""

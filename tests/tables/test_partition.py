@@ -16,6 +16,7 @@ from streams.ownership import header
 from streams.topics import OUTPUT_LIMIT
 from tables.deferred import DeferredRow
 from tables.films import Films
+from tables.groups import GroupRow, Groups
 from tables.partition import Tables
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -48,6 +49,7 @@ deeds = st.lists(
         st.tuples(st.just("choose"), people, zones),
         st.tuples(st.just("watch"), people, st.integers(0, 90)),
         st.tuples(st.just("defer"), people, st.integers(0, 5)),
+        st.tuples(st.just("gather"), people, st.integers(0, 5)),
         st.tuples(st.just("seen"), people, st.integers(0, 5)),
         st.tuples(st.just("forget"), people, st.none()),
         st.tuples(st.just("merge"), people, st.none()),
@@ -68,6 +70,18 @@ def do(tables: Tables, deed: str, user_id: str, what: Any, at: datetime) -> None
     elif deed == "defer":
         due = NOW + timedelta(minutes=what)
         tables.deferred[f"{what:032x}"] = DeferredRow(job(what, user_id, due))
+    elif deed == "gather":
+        key = Groups.key(user_id, "likes")
+        known = tables.groups.get(key)
+        opened = GroupRow(
+            user_id=user_id,
+            due=NOW.timestamp() + what,
+            cause=Cause("activity", 0, what),
+            identity=f"{what}",
+            count=1,
+            bodies=[user_id],
+        )
+        tables.groups[key] = opened if known is None else known.joined(user_id)
     elif deed == "seen":
         tables.seen.add("users", user_id, f"e{what}", at)
     elif deed == "forget":
@@ -83,6 +97,8 @@ def indexes(tables: Tables) -> dict[str, Any]:
         "films": {user: tables.watch_history.films(user) for user in ("zoe", "bob", "eve")},
         "due": sorted(tables.deferred.due(NOW + timedelta(days=1), 100)),
         "jobs": {user: set(keys) for user, keys in tables.deferred.by_user.items() if keys},
+        "ended": sorted(tables.groups.due(NOW + timedelta(days=1), 100)),
+        "windows": {user: set(keys) for user, keys in tables.groups.by_user.items() if keys},
     }
 
 
@@ -108,6 +124,7 @@ def test_what_is_recovered_from_the_changelog_is_what_was_in_memory(
     assert recovered.erased.rows == tables.erased.rows
     assert set(recovered.watch_history.rows) == set(tables.watch_history.rows)
     assert recovered.deferred.rows == tables.deferred.rows
+    assert recovered.groups.rows == tables.groups.rows
 
 
 @settings(max_examples=60, deadline=None)
