@@ -77,7 +77,7 @@ def post(event: Letter, user: UserRow, tables: Tables, arrival: Arrival) -> Iter
     content = msgspec.json.encode((event.subject, event.text, event.body))
     digest = blake2b(content, digest_size=16).hexdigest()
     if tables.seen.within("same letter", user.user_id, digest, arrival.now, SAME_LETTER):
-        yield skip(user.user_id, kinds.LETTER, "the same letter within 24 h", arrival)
+        yield skip(user, kinds.LETTER, "the same letter within 24 h", arrival)
         return
     profile = user.profile or Profile(email=address, username="")
     profile = msgspec.structs.replace(profile, email=address)

@@ -65,7 +65,7 @@ FIELDS: Final = {
     "Registration.link": "an older producer's own confirmation link: accepted, not used",
     "Watch.film_id": "what was watched; may be a film nobody has heard of yet",
     "Watch.seconds": "how long",
-    "Watch.at": "when; at most 48 h ahead, at most 24 months old",
+    "Watch.at": "when; at most 48 h ahead; what is older than 24 months is skipped",
     "Bookmark.series_id": "which series",
     "Bookmark.added": "true puts it on the list, false takes it off",
     "Episode.serial_name": "the series' name, as mails print it",

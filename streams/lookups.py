@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,7 @@ from agents.statistics import month_report
 from streams import topics
 from streams.cron import next_after
 from streams.decisions import Arrival
-from streams.errors import Recovering
+from streams.errors import NotKept, Recovering
 from streams.events import Audience, now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
@@ -24,7 +25,7 @@ from streams.metrics import Row
 from streams.partitions import partition_of
 from streams.state import State
 from tables.counts import OUTCOMES
-from tables.watch_history import month_of
+from tables.months import month_of, not_kept, oldest_month
 
 #: The topics that have a book.
 READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
@@ -33,22 +34,31 @@ READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State) -> None:
-        """Look into that state, as far as the app has its partitions."""
+    def __init__(self, app: CinemaApp, state: State, films: Event) -> None:
+        """Look into that state, as far as the app has its partitions; `films`: all are read."""
         self._app = app
         self._settings = app.cinema
         self._state = state
+        self._films = films
 
     def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
-        """Return a person's month as the contract has it."""
+        """Return a person's month as the contract has it.
+
+        Raises Recovering while not all of it is known here, NotKept for a month of long ago.
+        """
         partition = partition_of(user_id, self._settings.partitions)
         if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
             raise Recovering(f"the tables of partition {partition} are not complete: ask again")
+        if not self._films.is_set():
+            raise Recovering("the films are not read yet: ask again")
         tables = self._state.tables(partition)
         user = tables.users.of(user_id)
         default = self._settings.default_timezone
         timezone = user.timezone(default)
-        month = month or month_of(self._now(partition).astimezone(zone(timezone)))
+        now = self._now(partition)
+        month = month or month_of(now.astimezone(zone(timezone)))
+        if month < oldest_month(month_of(now)):
+            raise NotKept(not_kept(month))
         report = month_report(user, month, tables, default)
         return {
             "user_id": user_id,
@@ -117,7 +127,7 @@ class Lookups:
         label = {"partition": str(partition)}
         book = tables.counts.book
         yield Row("users", label, len(tables.users.known), "People with an address.")
-        yield Row("walks_open", label, len(tables.walks.open), "Walks under way.")
+        yield Row("walks_open", label, tables.walks.number_open, "Walks under way.")
         yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
         yield Row("groups_open", label, len(tables.groups.rows), "Open windows of activity.")
         yield Row("clock", label, book.tick or 0, "The partition's time.")

@@ -75,7 +75,7 @@ def _close(
         logger.exception("the end of the window that %s opened raised", window.identity)
         breaker.raised(ACTIVITY.name, error)
         del tables.groups[key]
-        told = [skip(window.user_id, kinds.ACTIVITY, f"error: {type(error).__name__}", arrival)]
+        told = [skip(user, kinds.ACTIVITY, f"error: {type(error).__name__}", arrival)]
     for decision in told:
         work.emit(routed(decision, work.partition))
         work.count(decision)

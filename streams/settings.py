@@ -10,11 +10,11 @@ from datetime import time
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
-from zoneinfo import ZoneInfo
 
 from streams import kinds
 from streams.errors import SettingsError
 from streams.faults import Fault
+from streams.fields import zone_names
 
 PREFIX: Final = "CINEMA_"
 # 128 bits: what an HMAC-SHA256 key must hold at least to be worth its name (RFC 2104, section 3).
@@ -254,10 +254,8 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is no IANA time zone, such as Europe/Berlin") from None
+    if text not in zone_names():
+        raise ValueError("is no IANA time zone, such as Europe/Berlin")
     return text
 
 

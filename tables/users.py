@@ -13,12 +13,14 @@ from streams import fields
 from streams.events import Preferences, Registration, User
 from streams.fields import QuietHours
 from streams.kinds import Kind
+from tables.erased import Erased
+from tables.months import MONTHS_KEPT, kept_since
 from tables.view import View
 from tables.zones import CHOICE, PROFILE, REGISTRATION, Entry, add, zone_now
 
-# Occasions kept for each kind: two years of months. Weeks take as much room; a repeat older than
-# that is stopped by the expiry of the kind long before.
-OCCASIONS: Final = 24
+# Occasions kept for each kind, the latest ones: all months that are kept, and the one that runs.
+# Weeks take as much room; a repeat older than that is stopped by the kind's expiry long before.
+OCCASIONS: Final = MONTHS_KEPT + 1
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,7 +61,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `known_since` is when we first had an address; `zones` is what was said of the person's time
     zone (tables/zones.py); `occasions` says by kind what has been said already (weeks, months),
     `fired` by campaign the last occurrence that was theirs, `late` by month how many watches came
-    after its report.
+    after its report. `life` is not empty for one who was erased and is back (tables/erased.py).
     """
 
     user_id: str
@@ -72,6 +74,11 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     occasions: dict[str, list[str]] = {}
     fired: dict[str, str] = {}
     late: dict[str, int] = {}
+    life: str = ""
+
+    def occasion(self, name: str) -> str:
+        """Return an occasion as it is the person's in this life: the first needs no telling."""
+        return f"{name}\x1f{self.life}" if self.life else name
 
     @property
     def email(self) -> str | None:
@@ -112,7 +119,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def saying(self, what: str, occasion: str) -> UserRow:
         """Return the row with that occasion marked."""
-        occasions = [*self.occasions.get(what, ()), intern(occasion)][-OCCASIONS:]
+        occasions = sorted([*self.occasions.get(what, ()), intern(occasion)])[-OCCASIONS:]
         return msgspec.structs.replace(self, occasions={**self.occasions, what: occasions})
 
     def has_fired(self, campaign_id: str, occurrence: str) -> bool:
@@ -172,9 +179,10 @@ class Users(View[UserRow]):
     name = "users"
     row = UserRow
 
-    def __init__(self, default_timezone: str) -> None:
+    def __init__(self, default_timezone: str, erased: Erased) -> None:
         super().__init__()
         self.default_timezone = default_timezone
+        self._erased = erased
         #: Everyone with an address, in order of id: what walks go through.
         self.known: SortedList[str] = SortedList()
         #: The same by zone: what a campaign's firing goes through.
@@ -190,7 +198,7 @@ class Users(View[UserRow]):
 
     def of(self, user_id: str) -> UserRow:
         """Return the person's row, a new one for someone never heard of."""
-        return self.get(user_id) or UserRow(user_id=user_id)
+        return self.get(user_id) or UserRow(user_id=user_id, life=self._erased.life(user_id))
 
     def remember(self, user: User, at: datetime, now: datetime) -> UserRow:
         """Replace the profile, unless a younger one than the record's time `at` is known.
@@ -198,7 +206,7 @@ class Users(View[UserRow]):
         What a registration said is none: which of the two topics is read first is chance.
         """
         row = self.of(str(user.user_id))
-        zones = add(row.zones, at.timestamp(), PROFILE, user.timezone)
+        zones = _lived(row, at, PROFILE, user.timezone, now)
         known = row.profile
         if known is not None and known.registered and known.at > at.timestamp():
             return self._save(row, now, zones=zones)
@@ -219,7 +227,7 @@ class Users(View[UserRow]):
         row = self.of(user_id)
         zones = row.zones
         if event.timezone is not None:
-            zones = add(zones, at.timestamp(), REGISTRATION, event.timezone)
+            zones = _lived(row, at, REGISTRATION, event.timezone, now)
         known = row.profile or Profile(email="", username="")
         if known.registered or known.at > at.timestamp():
             return row if zones is row.zones else self._save(row, now, zones=zones)
@@ -236,7 +244,7 @@ class Users(View[UserRow]):
         row = self.of(str(event.user_id))
         zones = row.zones
         if event.timezone is not msgspec.UNSET:
-            zones = add(zones, at.timestamp(), CHOICE, event.timezone)
+            zones = _lived(row, at, CHOICE, event.timezone, now)
         choices = chosen(row.choices, event, at.timestamp())
         return self._save(row, now, choices=choices, zones=zones)
 
@@ -282,3 +290,7 @@ class Users(View[UserRow]):
         if row is None or not row.email:
             return None
         return row.timezone(self.default_timezone)
+
+
+def _lived(row: UserRow, at: datetime, source: int, zone: str | None, now: datetime) -> list[Entry]:
+    return add(row.zones, at.timestamp(), source, zone, kept_since(now).timestamp())

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+import pytest
 import pytest_asyncio
 
-from tests.conftest import Up
+from dev import services
+from dev.services import KAFKA
+from tests.conftest import Up, running
 from tests.integration.cinema import Cinema
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Give the HOST:PORT of a module's own Apache Kafka, whose time and topics nobody else has."""
+    async with running(await services.broker(KAFKA, tmp_path_factory.mktemp("own"))) as service:
+        yield service.address
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

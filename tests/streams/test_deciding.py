@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
@@ -341,3 +342,16 @@ async def test_ticks_that_were_counted_in_memory_alone_are_counted_once_after_a_
         if second % 30 == 29:
             world.start()
     assert world.outcomes("clock") == {"applied": 100}
+
+
+async def test_nothing_is_decided_before_the_films_are_known() -> None:
+    world, films = World(partitions=1), asyncio.Event()
+    world.deciding._films = films
+    world.put("registration", registration("ann"))
+    running = asyncio.create_task(world.run())
+    await asyncio.sleep(0.01)
+    assert not await world.deciding.step(0)
+    assert world.jobs() == []
+    films.set()
+    await running
+    assert len(world.jobs()) == 1

@@ -70,7 +70,7 @@ async def test_a_slice_says_some_of_them_and_the_next_goes_on(
     await world.run()
     world.put("clock", {"at": (NOON + WINDOW).isoformat()}, partition=0)
     monkeypatch.setattr("streams.deciding.SLICE", -1.0)
-    await world._round(500, commit=True)
+    await world.one_round()
     assert len(world.jobs()) == 1
     await world.run()
     assert len(world.jobs()) == len({job.user_id for job in world.jobs()}) == 5

@@ -209,28 +209,34 @@ class World:
 
     async def run(self, batch: int = 500, *, commit: bool = True) -> None:
         """Process all there is, and what follows from it, until it is quiet."""
-        while await self._round(batch, commit):
+        while await self.one_round(batch, commit=commit):
             await asyncio.sleep(0)
 
-    async def _round(self, size: int, commit: bool) -> bool:
+    async def one_round(self, batch: int = 500, *, commit: bool = True) -> bool:
+        """Process a batch of each topic and take walks on by a slice; False if nothing was done."""
         busy = False
         for topic in INPUTS:
             for partition in range(self.settings.partitions):
-                place = (topic, partition)
-                begin = max(self.processed[place], self.committed[place])
-                records = self.log.records[place][begin:][:size]
-                if not records:
-                    continue
-                tp = TP(topic, partition)
-                done = await self.deciding.process(Batch(tp, records, None, 0, 0), records)
-                # A topic that stands still is offered its records in vain.
-                busy = busy or done.next > begin
-                self.processed[place] = done.next
-                if commit:
-                    self.committed[place] = done.next if done.durable is None else done.durable
+                busy = await self.process(topic, partition, batch, commit=commit) or busy
         for partition in range(self.settings.partitions):
             busy = await self.deciding.step(partition) or busy
         return busy
+
+    async def process(
+        self, topic: str, partition: int, batch: int = 500, *, commit: bool = True
+    ) -> bool:
+        """Process a batch of a topic, and nothing that follows from it; False if none was."""
+        place = (topic, partition)
+        begin = max(self.processed[place], self.committed[place])
+        records = self.log.records[place][begin:][:batch]
+        if not records:
+            return False
+        done = await self.deciding.process(Batch(TP(*place), records, None, 0, 0), records)
+        self.processed[place] = done.next
+        if commit:
+            self.committed[place] = done.next if done.durable is None else done.durable
+        # A topic that stands still is offered its records in vain.
+        return done.next > begin
 
     # -- what came of it
 
