@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from agents import AGENTS
 from agents.campaigns import campaigns, in_audience
 from agents.statistics import month_report
@@ -14,7 +16,7 @@ from streams import topics
 from streams.cron import next_after
 from streams.decisions import Arrival
 from streams.errors import NotKept, Recovering
-from streams.events import now_utc
+from streams.events import Audience, now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
 from streams.jobs import Cause
@@ -93,6 +95,9 @@ class Lookups:
                         "campaign_id": name,
                         "kind": campaign.kind,
                         "cron": campaign.cron,
+                        "at": campaign.at and _utc(campaign.at),
+                        "local_at": campaign.local_at and campaign.local_at.isoformat(),
+                        "audience": _audience(campaign.audience),
                         "enabled": campaign.enabled,
                         "audience_now": 0,
                         "next": {},
@@ -153,6 +158,16 @@ class Lookups:
             partition=partition,
             settings=self._settings,
         )
+
+
+def _audience(audience: str | Audience) -> str | dict[str, Any]:
+    """Return whom a campaign is for; of ids their number, which may be large."""
+    if not isinstance(audience, Audience):
+        return audience
+    asked: dict[str, Any] = msgspec.to_builtins(audience)
+    if audience.users is not None:
+        asked["users"] = len(audience.users)
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _utc(instant: datetime) -> str:

@@ -20,11 +20,13 @@ import msgspec
 import psutil
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
 from dev import services
 from dev.services import EMBEDDED, KAFKA, Service
 from dev.stack import Addresses
+from tests.browser import launched
 
 # As long as the supervisor itself may take for services and workers.
 READY_LIMIT = 180.0
@@ -107,6 +109,13 @@ async def mailbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mai
     service, url = services.mailbox(tmp_path_factory.mktemp("mailbox"))
     async with running(service):
         yield MailboxAddresses(service.address, url)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Give a browser; a test opens contexts of its own in it."""
+    async with launched() as found:
+        yield found
 
 
 class Up:
