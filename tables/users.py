@@ -13,6 +13,7 @@ from streams import fields
 from streams.events import Preferences, Registration, User
 from streams.fields import QuietHours
 from streams.kinds import Kind
+from tables.alike import marks
 from tables.erased import Erased
 from tables.months import MONTHS_KEPT, kept_since
 from tables.view import View
@@ -23,7 +24,7 @@ from tables.zones import CHOICE, PROFILE, REGISTRATION, Entry, add, zone_now
 OCCASIONS: Final = MONTHS_KEPT + 1
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the cinema knows of a person; `at` is the time of the record it comes from."""
 
     email: str
@@ -35,7 +36,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     registered: bool = False
 
 
-class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the person chose; it wins over the profile.
 
     `times` says by field when it was last chosen: a record that was forwarded may come after a
@@ -53,9 +54,11 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_CHOICES: Final = Choices()
+#: Stands in every row that has nothing there; nobody changes it.
+NOTHING: Final[dict[str, Any]] = {}
 
 
-class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One person.
 
     `known_since` is when we first had an address; `zones` is what was said of the person's time
@@ -70,8 +73,8 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     known_since: datetime | None = None
     greeted: bool = False
     confirmed_at: datetime | None = None
-    zones: list[Entry] = []
-    occasions: dict[str, list[str]] = {}
+    zones: tuple[Entry, ...] = ()
+    occasions: dict[str, tuple[str, ...]] = {}
     fired: dict[str, str] = {}
     late: dict[str, int] = {}
     life: str = ""
@@ -119,8 +122,8 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def saying(self, what: str, occasion: str) -> UserRow:
         """Return the row with that occasion marked."""
-        occasions = sorted([*self.occasions.get(what, ()), intern(occasion)])[-OCCASIONS:]
-        return msgspec.structs.replace(self, occasions={**self.occasions, what: occasions})
+        occasions = tuple(sorted([*self.occasions.get(what, ()), occasion])[-OCCASIONS:])
+        return msgspec.structs.replace(self, occasions=marks({**self.occasions, what: occasions}))
 
     def has_fired(self, campaign_id: str, occurrence: str) -> bool:
         """Tell whether that occurrence of a campaign was theirs, or a later one.
@@ -131,8 +134,8 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def firing(self, campaign_id: str, occurrence: str) -> UserRow:
         """Return the row with that occurrence of a campaign marked."""
-        fired = {**self.fired, campaign_id: intern(occurrence)}
-        return msgspec.structs.replace(self, fired=fired)
+        fired = {**self.fired, campaign_id: occurrence}
+        return msgspec.structs.replace(self, fired=marks(fired))
 
 
 def chosen(choices: Choices, event: Preferences, at: float) -> Choices:
@@ -193,8 +196,23 @@ class Users(View[UserRow]):
     def decode(self, key: str, value: bytes) -> UserRow:
         row = super().decode(key, value)
         # Thousands share a zone, and the id is the key: one text for each.
-        zones = [(at, source, zone and intern(zone)) for at, source, zone in row.zones]
-        return msgspec.structs.replace(row, user_id=key, zones=zones)
+        zones = tuple((at, source, zone and intern(zone)) for at, source, zone in row.zones)
+        profile = row.profile
+        if profile is not None:
+            profile = msgspec.structs.replace(
+                profile,
+                locale=profile.locale and intern(profile.locale),
+                channels=profile.channels or NOTHING,
+            )
+        return msgspec.structs.replace(
+            row,
+            user_id=key,
+            profile=profile,
+            zones=zones,
+            occasions=marks(row.occasions),
+            fired=marks(row.fired),
+            late=row.late or NOTHING,
+        )
 
     def of(self, user_id: str) -> UserRow:
         """Return the person's row, a new one for someone never heard of."""
@@ -215,7 +233,7 @@ class Users(View[UserRow]):
             username=user.username,
             locale=user.locale,
             quiet_hours=user.quiet_hours,
-            channels={kind: list(channels) for kind, channels in user.channels.items()},
+            channels={kind: list(channels) for kind, channels in user.channels.items()} or NOTHING,
             at=at.timestamp(),
             registered=True,
         )
@@ -292,5 +310,7 @@ class Users(View[UserRow]):
         return row.timezone(self.default_timezone)
 
 
-def _lived(row: UserRow, at: datetime, source: int, zone: str | None, now: datetime) -> list[Entry]:
-    return add(row.zones, at.timestamp(), source, zone, kept_since(now).timestamp())
+def _lived(
+    row: UserRow, at: datetime, source: int, zone: str | None, now: datetime
+) -> tuple[Entry, ...]:
+    return tuple(add(row.zones, at.timestamp(), source, zone, kept_since(now).timestamp()))

@@ -93,7 +93,7 @@ def indexes(tables: Tables) -> dict[str, Any]:
     return {
         "known": list(tables.users.known),
         "by_zone": {zone: list(ids) for zone, ids in tables.users.by_zone.items()},
-        "months": {user: sorted(months) for user, months in tables.watch_history.months.items()},
+        "months": {month: set(keys) for month, keys in tables.watch_history.by_month.items()},
         "films": {user: tables.watch_history.films(user) for user in ("zoe", "bob", "eve")},
         "due": sorted(tables.deferred.due(NOW + timedelta(days=1), 100)),
         "jobs": {user: set(keys) for user, keys in tables.deferred.by_user.items() if keys},

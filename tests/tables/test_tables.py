@@ -325,7 +325,7 @@ def test_months_that_are_not_kept_go_a_few_at_a_time_the_oldest_first(tables: Ta
         left.append(sorted({key.rpartition("|")[2] for key in history.rows}))
     assert left[0][0] == "2024-08" and left[1][0] == "2024-09"
     assert left[2] == left[3] == ["2024-10", "2024-11", "2026-11"]
-    assert history.months["u0"] == ("2024-10", "2024-11", "2026-11")
+    assert set(history.by_month) == {"2024-10", "2024-11", "2026-11"}
 
 
 def test_two_ticks_of_one_batch_forget_different_rows_and_a_restart_goes_on(tables: Tables) -> None:
@@ -346,7 +346,7 @@ def test_two_ticks_of_one_batch_forget_different_rows_and_a_restart_goes_on(tabl
     recovered.ready()
     recovered.watch_history.expire(NOW, 100)
     merge(recovered)
-    assert recovered.watch_history.rows == {} == recovered.watch_history.months
+    assert recovered.watch_history.rows == {} == recovered.watch_history.by_month
 
 
 def test_a_watch_is_kept_to_the_second_and_to_the_millisecond_watched(tables: Tables) -> None:
