@@ -166,6 +166,8 @@ SETTINGS: Final = {
     "`smtp[s]://[user:password@]host[:port][?starttls=require\\|auto\\|never]`",
     "mail_from": "the sender of all mails; its domain stands in Message-ID and List-Id",
     "public_url": "where people reach the sender's pages; links in mails begin with it",
+    "streams_url": "where people reach a streams worker: monthly mails link to their page of months"
+    " there, `/me/…`, else to the cinema",
     "cinema_url": "the cinema's home page, and where a confirmation leads by default",
     "redirect_hosts": "hosts that a confirmation may lead on to",
     "jwt_secret": "checks people's tokens (HS256) that name no `kid`; at least 16 bytes",

@@ -45,7 +45,14 @@ class Worker(msgspec.Struct):
 
 
 def settings(
-    *, broker: str, redis: str, smtp: str, clock: str, secrets: Secrets, sender_urls: list[str]
+    *,
+    broker: str,
+    redis: str,
+    smtp: str,
+    clock: str,
+    secrets: Secrets,
+    sender_urls: list[str],
+    streams_urls: list[str],
 ) -> dict[str, str]:
     """Return the settings that all workers of a stack share."""
     origins = [url.replace(HOST, host) for url in sender_urls for host in (HOST, "localhost")]
@@ -65,6 +72,8 @@ def settings(
         "LINK_SECRET": secrets.link_secret,
         "API_KEYS": secrets.api_key,
     }
+    if streams_urls:
+        values["STREAMS_URL"] = streams_urls[0]
     return {PREFIX + name: value for name, value in values.items()}
 
 

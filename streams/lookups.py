@@ -68,6 +68,7 @@ class Lookups:
             "seconds": report.seconds,
             "genres": [genre._asdict() for genre in report.genres],
             "top_genre": report.top_genre,
+            "streak": report.streak,
             "reported": user.said("monthly_statistic", month),
             "late": user.late.get(month, 0),
         }

@@ -115,6 +115,7 @@ class Settings:
     smtp: tuple[SmtpServer, ...] = (SmtpServer("localhost", 25),)
     mail_from: str = "Cinema <noreply@localhost>"
     public_url: str = "http://localhost:6067"
+    streams_url: str | None = None
     cinema_url: str = "http://localhost/"
     redirect_hosts: frozenset[str] = frozenset()
     # secrets: no defaults
@@ -277,6 +278,7 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "smtp": _many(SmtpServer.from_url),
     "mail_from": _mailbox,
     "public_url": lambda text: _url("http", "https")(text).rstrip("/"),
+    "streams_url": lambda text: _url("http", "https")(text).rstrip("/"),
     "cinema_url": _url("http", "https"),
     "redirect_hosts": lambda text: frozenset(host.lower() for host in _many(str)(text)),
     "jwt_secret": _secret,

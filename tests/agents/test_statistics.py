@@ -7,13 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agents.statistics import longest_run, month_report
 from streams.decisions import Decision
 from streams.errors import InvalidRecord
-from streams.fields import zone
 from streams.jobs import Delivery
 from tests.agents.conftest import NOON, Desk, jobs, reasons
 
@@ -154,83 +151,3 @@ def test_the_longest_run_of_days() -> None:
     days = {date(2026, 10, day) for day in (1, 2, 4, 5, 6, 31)}
     assert longest_run(days) == 3
     assert longest_run(set()) == 0
-
-
-ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
-START = datetime(2026, 8, 30, tzinfo=UTC)
-hours = st.integers(0, 24 * 70).map(lambda number: START + timedelta(hours=number))
-watches = st.tuples(
-    st.just("watch_history"),
-    hours,
-    st.sampled_from(["f1", "f2", "f3", "x"]),
-    st.sampled_from([0.1, 0.2, 0.3, 3600.0, 1234.5]),
-)
-moves = st.tuples(
-    st.sampled_from(["users", "preferences"]), hours, st.sampled_from([*ZONES, None]), st.just(0.0)
-)
-records = st.lists(st.one_of(watches, watches, watches, moves), max_size=14).map(
-    # Two words of one source at one time have no order of their own.
-    lambda found: list({(r[0], r[1]) if r[0] != "watch_history" else r: r for r in found}.values())
-)
-
-
-def from_scratch(
-    said: list[tuple[str, datetime, str | None, float]], month: str
-) -> tuple[int, int, list[tuple[str, int]]]:
-    """Return films, seconds and genres of a month, from all that was ever said."""
-
-    def zone_of(at: datetime) -> str | None:
-        for source in ("preferences", "users"):
-            of = [r for r in said if r[0] == source and r[1] <= at]
-            if of and (last := max(of, key=lambda r: r[1]))[2] is not None:
-                return last[2]
-        return None
-
-    heard = sorted({r[1] for r in said if r[0] != "watch_history"})
-    known = [at for at in heard if zone_of(at)]
-
-    def local(at: datetime) -> datetime:
-        name = (zone_of(max(at, known[0])) or "UTC") if known else "UTC"
-        return at.astimezone(zone(name))
-
-    mine = [
-        (film, seconds)
-        for topic, at, film, seconds in said
-        if topic == "watch_history" and f"{local(at):%Y-%m}" == month
-    ]
-    genres = {
-        "drama": {film for film, _ in mine if film in ("f1", "f2", "f3")},
-        "comedy": {film for film, _ in mine if film == "f2"},
-    }
-    tenths = sum(round(seconds * 10) for _, seconds in mine)
-    return (
-        len({film for film, _ in mine}),
-        round(tenths / 10),
-        sorted((genre, len(films)) for genre, films in genres.items() if films),
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(records, st.data())
-def test_the_numbers_are_those_computed_from_scratch_in_whatever_order_the_records_come(
-    said: list[tuple[str, datetime, str | None, float]], data: st.DataObject
-) -> None:
-    desk = Desk()
-    for number in range(1, 4):
-        genres = ["drama"] if number % 2 else ["comedy", "drama"]
-        desk.send("films", film_id=f"f{number}", title="t", genres=genres)
-    for topic, at, what, seconds in data.draw(st.permutations(said)):
-        if topic == "watch_history":
-            watch(desk, what or "", at, seconds)
-        elif topic == "users":
-            desk.send("users", at, user_id="ann", email="a@b.c", timezone=what)
-        else:
-            desk.send("preferences", at, user_id="ann", timezone=what)
-    for month in ("2026-08", "2026-09", "2026-10", "2026-11"):
-        report = month_report(desk.user("ann"), month, desk.tables, "UTC")
-        found = (
-            report.films,
-            report.seconds,
-            sorted((genre.genre, genre.films) for genre in report.genres),
-        )
-        assert found == from_scratch(said, month)
