@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Event
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,12 +29,14 @@ from tables.months import month_of, not_kept, oldest_month
 
 #: The topics that have a book.
 READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
+# People of an audience counted at once: some milliseconds where each one's watches are looked at.
+COUNTED: Final = 500
 
 
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State, films: Event) -> None:
+    def __init__(self, app: CinemaApp, state: State, films: asyncio.Event) -> None:
         """Look into that state, as far as the app has its partitions; `films`: all are read."""
         self._app = app
         self._settings = app.cinema
@@ -83,8 +85,11 @@ class Lookups:
             raise Recovering(f"nobody has partition {partition} yet: ask again")
         return url
 
-    def campaigns(self) -> list[dict[str, Any]]:
-        """Return the campaigns with their next instants, as this worker's partitions know them."""
+    async def campaigns(self) -> list[dict[str, Any]]:
+        """Return the campaigns with their next instants, as this worker's partitions know them.
+
+        Counting an audience may take seconds: others have their turns meanwhile.
+        """
         found: dict[str, dict[str, Any]] = {}
         for partition in self._app.owned(topics.CAMPAIGNS):
             tables, now = self._state.tables(partition), self._now(partition)
@@ -104,20 +109,23 @@ class Lookups:
                     },
                 )
                 arrival = self._looking(partition, now)
-                for place, users in tables.users.by_zone.items():
+                for place, users in list(tables.users.by_zone.items()):
                     if campaign.enabled and place not in entry["next"]:
                         following = next_after(campaign, zone(place), now)
                         if following is not None:
                             entry["next"][place] = _utc(following.instant)
-                    entry["audience_now"] += (
-                        len(users)
-                        if campaign.audience == "all"
-                        else sum(
+                    if campaign.audience == "all":
+                        entry["audience_now"] += len(users)
+                        continue
+                    # They come and go while we count.
+                    ids = list(users)
+                    for start in range(0, len(ids), COUNTED):
+                        entry["audience_now"] += sum(
                             in_audience(campaign.audience, row, tables, arrival, now)
-                            for user_id in users
+                            for user_id in ids[start : start + COUNTED]
                             if (row := tables.users.get(user_id)) is not None
                         )
-                    )
+                        await asyncio.sleep(0)
         return list(found.values())
 
     def book(self, partition: int) -> Iterator[Row]:

@@ -107,7 +107,7 @@ class Life:
             case Bookmarked():
                 now.bookmarked.discard(fact.series_id)
             case Noted():
-                self.saying.say(ACTIVITY, fact.body, start)
+                self.saying.say(ACTIVITY, fact.occasion, start)
 
     def _reached(self, fact: Fact) -> None:
         now, start = self.now, self.span.start(self.step)

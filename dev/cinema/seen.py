@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from dev.cinema.dues import ACTIVITY, EPISODE, LETTER, MONTHLY, TIP, WEEKLY
+from dev.cinema.facts import counted
 from dev.cinema.films import SERIES
 from dev.cinema.tail import Entry
 
@@ -16,7 +17,6 @@ NAMED_BY: Final = {
     WEEKLY: "week",
     MONTHLY: "month",
     LETTER: "subject",
-    ACTIVITY: "body",
     TIP: "campaign_id",
 }
 SERIES_ID: Final = {series.name: series.series_id for series in SERIES}
@@ -158,6 +158,8 @@ def _occasion(kind: str, context: dict[str, Any]) -> str:
     if kind == EPISODE:
         name = context["serial_name"]
         return f"{SERIES_ID.get(name, name)}/{context['episode']}"
+    if kind == ACTIVITY:
+        return counted(context["body"], context.get("count", 1))
     named = NAMED_BY.get(kind)
     return str(context[named]) if named else ""
 

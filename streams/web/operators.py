@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -88,14 +89,15 @@ class Operators:
 
     async def _campaigns(self, request: web.Request) -> list[dict[str, Any]]:
         """Return the campaigns as all workers know them: zones and audiences are by partition."""
-        found = [dict(campaign) for campaign in self._site.campaigns()]
-        if ROUTED in request.headers:
-            return found
-        asked = (self._peers.ask(request, base, "/campaigns") for base in self._site.peers())
-        for reply in await asyncio.gather(*asked):
+        peers = () if ROUTED in request.headers else self._site.peers()
+        asked = (self._peers.ask(request, base, "/campaigns") for base in peers)
+        ours, *replies = await asyncio.gather(self._site.campaigns(), *asked)
+        found = [dict(campaign) for campaign in ours]
+        for reply in replies:
             if reply is not None and reply.status == 200:
                 found = merged(found, msgspec.json.decode(reply.body))
-        return found
+        # Partitions hear of them in different orders.
+        return sorted(found, key=itemgetter("campaign_id"))
 
     async def status(self, request: web.Request) -> web.Response:
         """Show what this worker waits for, its campaigns and its numbers; refreshes itself."""

@@ -33,6 +33,6 @@ class Site:
     statistics: Callable[[str, str | None], dict[str, Any]]
     owner_url: Callable[[str], str | None]
     deliveries: Callable[[str], Awaitable[Sequence[Any]]]
-    campaigns: Callable[[], Sequence[Any]]
+    campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
     waiting: Waiting

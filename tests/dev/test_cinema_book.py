@@ -216,6 +216,11 @@ def test_an_activity_goes_to_the_inbox() -> None:
     assert (entry.channel, entry.occasion, entry.first) == ("websocket", "Hi", 4)
 
 
+def test_much_activity_at_once_is_one_entry_with_its_number() -> None:
+    (entry,) = due(book(Noted(step=4, user_id="ann", body="Hi", times=5)), "activity")
+    assert (entry.channel, entry.occasion, entry.first) == ("websocket", "Hi (5 times)", 4)
+
+
 def test_in_the_whole_story_every_due_of_a_sure_outcome_lies_within_it() -> None:
     story = write(datetime(2026, 11, 22, 5, tzinfo=UTC))
     found = Book(story)

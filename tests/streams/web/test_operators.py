@@ -179,10 +179,10 @@ async def test_campaigns_are_added_up_over_all_workers(start: Start) -> None:
     )
     client = await start(here)
     response = await client.get("/campaigns", headers={"Authorization": f"Bearer {KEY}"})
-    first, second = await response.json()
-    assert first["audience_now"] == 5
-    assert sorted(first["next"]) == ["Asia/Tokyo", "Europe/Rome"]
-    assert second["campaign_id"] == "new"
+    new, both = await response.json()
+    assert both["audience_now"] == 5
+    assert sorted(both["next"]) == ["Asia/Tokyo", "Europe/Rome"]
+    assert new["campaign_id"] == "new"
     # What only another worker has heard of is whole on the page, too.
     page = await (await client.get("/campaigns", headers=PAGE)).text()
     assert "2026-12-24T18:00:00Z" in page
