@@ -122,13 +122,18 @@ class Watch:
             self.due.append(local)
             self._last = local
 
+    def here(self, before: int, now: int) -> set[int]:
+        """Return what the zone's clock has come to between."""
+        if self.plan is None:
+            return set()
+        after = max(before, self.since)
+        found = firings(self.place, self._start, self.plan)
+        return {local for at, local in found if after < at <= now}
+
     def go_on(self, before: int, now: int) -> None:
         """Let time pass."""
-        if self.plan is None:
-            return
-        for at, local in firings(self.place, self._start, self.plan):
-            if max(before, self.since) < at <= now:
-                self._is_due(local)
+        for local in sorted(self.here(before, now)):
+            self._is_due(local)
 
     def move(self, place: str, now: int) -> None:
         """Put the watch to another zone's time."""
@@ -163,8 +168,10 @@ class Story:
             for (number, user), name in product(enumerate(USERS), plans)
         }
         self.given = dict(plans)
-        #: What was due before its campaign was changed, and had not been said.
+        #: What may be said: it was due before its campaign was changed, and had not been said; or a
+        #: walk that had to wait still goes through the zone that a person has come to.
         self.may: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.busy_since: int | None = None
         self.was_busy = False
 
     async def play(self, steps: list[tuple[int, tuple[Any, ...]]]) -> None:
@@ -205,9 +212,11 @@ class Story:
 
     async def _move(self, user: str, place: str) -> None:
         await self._choose(user, {"timezone": place})
-        for (owner, _), watch in self.watches.items():
+        for (owner, name), watch in self.watches.items():
             if owner == user:
                 watch.move(place, minute(self.now))
+                if self.busy_since is not None:
+                    self.may[user, name] |= watch.here(self.busy_since, minute(self.now))
 
     async def _choose(self, user: str, choice: dict[str, Any]) -> None:
         self.world.put("preferences", {"user_id": user, **choice})
@@ -243,6 +252,8 @@ class Story:
 
     async def _busy(self) -> None:
         self.was_busy = True
+        if self.busy_since is None:
+            self.busy_since = minute(self.now)
         self.world.bulk_lag = walking.BULK_LAG + 1
 
     async def _idle(self, turns: int) -> None:
@@ -252,6 +263,7 @@ class Story:
                 tables.walks.next()
         self.world.bulk_lag = 0
         await self._settle()
+        self.busy_since = None
 
     async def _restart(self) -> None:
         self.world.start()
