@@ -212,6 +212,27 @@ class World:
         while await self.one_round(batch, commit=commit):
             await asyncio.sleep(0)
 
+    async def live(self, deaths: list[tuple[int, bool]], batch: int = 500) -> None:
+        """Run until it is quiet, with as many workers as it takes.
+
+        The last of `deaths`, taken off as it comes, says how many sends the worker lives for and
+        whether the one that it dies at was still written.
+        """
+        while True:
+            if deaths:
+                self.log.kill_at, self.log.written_first = deaths[-1]
+            try:
+                await self.run(batch)
+            except Killed:
+                deaths.pop()
+                # Commits lag behind what was processed: some of it is read again.
+                for place in self.committed:
+                    self.committed[place] = max(self.committed[place] - 2, 0)
+                self.start()
+            else:
+                self.log.kill_at = None
+                return
+
     async def one_round(self, batch: int = 500, *, commit: bool = True) -> bool:
         """Process a batch of each topic and take walks on by a slice; False if nothing was done."""
         busy = False
