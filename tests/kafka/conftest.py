@@ -1,13 +1,16 @@
-"""Stacks on Apache Kafka alone, with two workers of each app."""
+"""Stacks with two workers of each app, and workers of a test's own, on Apache Kafka alone."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.conftest import Up
 from tests.integration.cinema import Cinema
+from tests.kafka.streaming import Worker
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -18,3 +21,9 @@ async def pair(start_up: Callable[..., Up]) -> AsyncIterator[Cinema]:
     await cinema.open()
     yield cinema
     await cinema.close()
+
+
+@pytest.fixture
+def worker(kafka_broker: str, redis_url: str, tmp_path: Path) -> Worker:
+    """Give a worker that has not been started."""
+    return Worker(kafka_broker, redis_url, tmp_path)
