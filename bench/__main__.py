@@ -18,6 +18,7 @@ BENCHMARKS: Final = (
     "boundary",
     "mails",
     "latency",
+    "walks",
     "readiness",
     "takeover",
     "memory",

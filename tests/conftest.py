@@ -24,6 +24,7 @@ from playwright.async_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
 from dev import services
+from dev.children import die_with_parent
 from dev.services import EMBEDDED, KAFKA, Service
 from dev.stack import Addresses
 from tests.browser import launched
@@ -128,7 +129,11 @@ class Up:
         self._errors = data / "up.stderr"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                preexec_fn=die_with_parent(),
             )
         line = self._first_line()
         self.addresses = msgspec.json.decode(line, type=Addresses)

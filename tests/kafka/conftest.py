@@ -1,8 +1,9 @@
-"""Stacks on Apache Kafka alone, with two workers of each app."""
+"""Stacks with two workers of each app, and workers of a test's own, on Apache Kafka alone."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,7 @@ from dev import services
 from dev.services import KAFKA
 from tests.conftest import Up, running
 from tests.integration.cinema import Cinema
+from tests.kafka.streaming import Worker
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -28,3 +30,9 @@ async def pair(start_up: Callable[..., Up]) -> AsyncIterator[Cinema]:
     await cinema.open()
     yield cinema
     await cinema.close()
+
+
+@pytest.fixture
+def worker(kafka_broker: str, redis_url: str, tmp_path: Path) -> Worker:
+    """Give a worker that has not been started."""
+    return Worker(kafka_broker, redis_url, tmp_path)

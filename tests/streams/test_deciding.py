@@ -215,6 +215,20 @@ async def test_a_forwarder_that_died_and_sent_on_twice_leads_to_one_job() -> Non
     assert len(world.jobs()) == 1
 
 
+async def test_a_copy_of_what_was_applied_where_it_lay_says_nothing_under_another_id() -> None:
+    world = World(partitions=1)
+    record = world.put("activity", {"user_id": "ann", "body": "hi"})
+    named = world.put("activity", {"user_id": "ann", "body": "ho", "event_id": "e"})
+    await world.run()
+    for one in (record, named):
+        origin = f"activity/0/{one.offset}".encode()
+        world.put("activity", one.value, headers=[("cinema-origin", origin)])
+    await world.run()
+    assert len(world.jobs()) == 2
+    # The first is decided again (docs/operations.md, "Copies made by hand").
+    assert world.outcomes("activity") == {"decided": 3, "duplicate": 1}
+
+
 async def test_a_record_that_names_people_of_two_partitions_reaches_each_of_them_once() -> None:
     world = World()
     ann, bob = "u0", stranger_to(partition_of("u0", 2))
