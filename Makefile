@@ -10,7 +10,7 @@ ARGS ?=
 # Most tests wait for other processes most of the time: three at once keep two cores busy.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-kafka chaos bench lint lock clean
+.PHONY: help install demo up test test-kafka zones chaos bench lint lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: lint ## Lint, types, unit tests, and integration tests on the embedded sta
 # restart do what they do, and they would take six minutes more.
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
 	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka --ignore tests/alone $(ARGS)
+
+zones: $(INSTALLED) ## Hold every day from 2024 to 2031 in every time zone against a walk over all minutes
+	@$(PYTHON) -m tests.streams.zones
 
 chaos: $(INSTALLED) ## Kill, stop and cut off what runs, and verify; ARGS="--kills 100 --seed 1" in full
 	@$(PYTHON) -m dev chaos $(ARGS)

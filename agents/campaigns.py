@@ -7,7 +7,7 @@ were theirs, so a move to another zone neither repeats nor drops one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,19 +16,25 @@ from agents.reminders import tip, weekly_reminder
 from agents.statistics import monthly_statistic
 from streams import kinds, topics
 from streams.cron import last_before
-from streams.decisions import Arrival, Decision, notify, partition_agent
+from streams.decisions import Arrival, Decision, notify, partition_agent, skip
 from streams.events import Audience, Campaign
 from streams.fields import same_zone, zone
 from streams.jobs import Cause
+from tables.months import month_before
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.users import UserRow
+from tables.walks import WalkRow
 
 # Before there is any campaign on the topic these two hold; a record of the same id replaces them.
 BUILT_IN: Final = (
     Campaign(campaign_id="weekly_reminder", kind="weekly_reminder", cron="0 18 * * 5"),
     Campaign(campaign_id="monthly_statistic", kind="monthly_statistic", cron="0 10 1 * *"),
 )
+
+# One that is deleted and comes again begins anew: only a move can come to the same local time
+# again, within a day or so.
+MARKS_KEPT: Final = timedelta(days=7)
 
 # What a kind's own template looks at and a campaign's context need not give (docs/contexts.md).
 OPTIONAL: Final[dict[str, dict[str, Any]]] = {
@@ -65,6 +71,25 @@ def campaigns(tables: Tables) -> dict[str, Campaign]:
     return found
 
 
+def come_to(
+    user: UserRow, walk: WalkRow, campaign: Campaign, tables: Tables, arrival: Arrival
+) -> Iterator[Decision]:
+    """Say a campaign's occurrence to a person whom its walk has come to.
+
+    Not where the campaign came after its time: that is the reason, unless it had been said before.
+    """
+    assert walk.occurrence is not None and walk.due is not None
+    if not walk.late:
+        yield from fire(campaign, user, walk.occurrence, walk.due, tables, arrival)
+        return
+    if user.fired.get(_mark(campaign)) == walk.occurrence:
+        return
+    audience = campaign.audience
+    if audience == "all" or in_audience(audience, user, tables, arrival, walk.due):
+        reason = f"the campaign came after its time in {walk.zone}"
+        yield skip(user, kinds.KINDS[campaign.kind], reason, arrival)
+
+
 def fire(
     campaign: Campaign,
     user: UserRow,
@@ -74,30 +99,46 @@ def fire(
     arrival: Arrival,
 ) -> Iterator[Decision]:
     """Say a campaign's occurrence to one person, if it is for them and was not said yet."""
-    name = campaign.campaign_id
-    # A campaign may be given another form: local times and one instant do not compare.
-    mark = name if campaign.at is None else f"{name}@"
+    name, mark = campaign.campaign_id, _mark(campaign)
     if user.has_fired(mark, occurrence):
         return
     if campaign.audience != "all" and not in_audience(
         campaign.audience, user, tables, arrival, due
     ):
         return
+    if mark not in user.fired:
+        user = msgspec.structs.replace(user, fired=standing(user.fired, tables, arrival.now))
     tables.users[user.user_id] = user = user.firing(mark, occurrence)
+    day = _day(campaign, user, occurrence, due, arrival)
     if campaign.kind == kinds.WEEKLY_REMINDER.name:
-        yield from weekly_reminder(user, tables, arrival, due, campaign)
+        yield from weekly_reminder(user, tables, arrival, due, day, campaign)
     elif campaign.kind == kinds.MONTHLY_STATISTIC.name:
-        yield from monthly_statistic(user, tables, arrival, due=due, campaign=campaign)
+        month = month_before(f"{day:%Y-%m}")
+        yield from monthly_statistic(user, tables, arrival, month, due, campaign)
     else:
         yield from notify(
             user,
             kinds.KINDS[campaign.kind],
             f"{name}@{occurrence}",
-            _context(campaign, user, tables, arrival, due),
+            _context(campaign, user, tables, day),
             arrival,
             due=due,
             template=campaign.template,
         )
+
+
+def standing(fired: dict[str, str], tables: Tables, now: datetime) -> dict[str, str]:
+    """Return a person's marks without those of campaigns that were deleted long ago."""
+    horizon = (now - MARKS_KEPT).date().isoformat()
+    built_in = {campaign.campaign_id for campaign in BUILT_IN}
+    return {
+        mark: occurrence
+        for mark, occurrence in fired.items()
+        if occurrence >= horizon
+        or any(
+            name in tables.schedules or name in built_in for name in (mark, mark.removesuffix("@"))
+        )
+    }
 
 
 def in_audience(
@@ -130,35 +171,45 @@ def catch_up(
 ) -> Iterator[Decision]:
     """Say at once what a move to another zone would drop.
 
-    Moving east passes local times that the old zone had not reached: the new zone's latest past
-    occurrence is said now, unless it is stale (its kind's expiry). Where both zones have passed the
-    same one, it was said, or the old zone's walk had not come to this person and will not now.
-    Moving west comes to the same local time again: that occurrence was said.
+    That is what the old zone's walks have not come to and the new zone has passed, too; and, moving
+    east past local times that the old zone had not reached, the new zone's latest occurrence unless
+    it is stale (its kind's expiry). Moving west comes to the same local times again, in their turn.
     """
     default = arrival.settings.default_timezone
     old, new = before.timezone(default), after.timezone(default)
     if old == new or before.known_since is None:
         return
+    missed = [row for row in tables.walks.of_zone(old) if row.cursor < after.user_id]
     for name, campaign in campaigns(tables).items():
         here = last_before(campaign, zone(new), arrival.now) if campaign.enabled else None
         if here is None:
             continue
-        due = here.instant
+        for walk in missed:
+            occurrence = walk.occurrence or ""
+            if walk.campaign == name and occurrence <= here.local and was_there(before, walk.as_of):
+                user = tables.users.of(after.user_id)
+                occasion = firing(arrival, name, occurrence)
+                yield from come_to(user, walk, campaign, tables, occasion)
         there = last_before(campaign, zone(old), arrival.now)
         if there is not None and here.local <= there.local:
-            if here.local < there.local:
-                continue
-            due = there.instant
-        if due <= before.known_since:
-            # Nobody was there to be told; a first zone that comes after a registration is no move.
-            # Who comes in a second comes after its tick.
+            # Said in the old zone, or just now; or to be said when the new one comes to it.
             continue
         row = tables.schedules.get(name)
-        if row is not None and due <= row.since:
+        if not was_there(before, here.instant) or (row is not None and here.instant <= row.since):
+            # Nobody was there to be told, or to tell it; a first zone that comes after a
+            # registration is no move.
             continue
-        occasion = firing(arrival, name, here.local)
         user = tables.users.of(after.user_id)
-        yield from fire(campaign, user, here.local, due, tables, occasion)
+        occasion = firing(arrival, name, here.local)
+        yield from fire(campaign, user, here.local, here.instant, tables, occasion)
+
+
+def was_there(user: UserRow, due: datetime) -> bool:
+    """Tell whether someone was known when that came due.
+
+    Who comes after the tick of a firing has that tick's time, which may be the firing's own.
+    """
+    return user.known_since is not None and user.known_since < due
 
 
 def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
@@ -187,9 +238,21 @@ def _same(one: Campaign, other: Campaign) -> bool:
     )
 
 
-def _context(
-    campaign: Campaign, user: UserRow, tables: Tables, arrival: Arrival, due: datetime
-) -> dict[str, Any]:
+def _mark(campaign: Campaign) -> str:
+    # A campaign may be given another form: local times and one instant do not compare.
+    return campaign.campaign_id if campaign.at is None else f"{campaign.campaign_id}@"
+
+
+def _day(
+    campaign: Campaign, user: UserRow, occurrence: str, due: datetime, arrival: Arrival
+) -> date:
+    """Return an occurrence's local day: its name's, whatever the day in a zone moved to since."""
+    if campaign.at is None:
+        return datetime.fromisoformat(occurrence.partition("/")[0]).date()
+    return due.astimezone(zone(user.timezone(arrival.settings.default_timezone))).date()
+
+
+def _context(campaign: Campaign, user: UserRow, tables: Tables, day: date) -> dict[str, Any]:
     context: dict[str, Any] = {
         "username": user.username,
         "campaign_id": campaign.campaign_id,
@@ -198,7 +261,5 @@ def _context(
     }
     if campaign.kind == kinds.TIP.name and "film" not in context:
         watched = campaign.audience.watched if isinstance(campaign.audience, Audience) else None
-        place = zone(user.timezone(arrival.settings.default_timezone))
-        today = due.astimezone(place).date()
-        context["film"] = tip(user.user_id, watched.genre if watched else None, today, tables)
+        context["film"] = tip(user.user_id, watched.genre if watched else None, day, tables)
     return context

@@ -32,19 +32,21 @@ def weekly_reminder(
     tables: Tables,
     arrival: Arrival,
     due: datetime | None = None,
+    today: date | None = None,
     campaign: Campaign | None = None,
 ) -> Iterator[Decision]:
     """Remind a person once in the local ISO week, by trigger or by schedule."""
     kind = kinds.WEEKLY_REMINDER
-    place = zone(user.timezone(arrival.settings.default_timezone))
-    today = (due or arrival.now).astimezone(place).date()
+    if today is None:
+        place = zone(user.timezone(arrival.settings.default_timezone))
+        today = arrival.now.astimezone(place).date()
     week = week_of(today)
     if user.said(kind.name, week):
-        yield skip(user.user_id, kind, f"reminded already in {week}", arrival)
+        yield skip(user, kind, f"reminded already in {week}", arrival)
         return
     films = selection(user.user_id, today, tables)
     if not films:
-        yield skip(user.user_id, kind, "no film that is not watched yet", arrival)
+        yield skip(user, kind, "no film that is not watched yet", arrival)
         return
     context = {"username": user.username, "week": week, "films": films}
     yield from say_once(user, kind, week, context, tables, arrival, due, campaign)

@@ -37,6 +37,7 @@ from streams.fields import (
     local_instant,
     user_of,
     zone,
+    zone_names,
 )
 
 # A year, with its month or a whole date, to which a time of day may be added.
@@ -310,8 +311,10 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idle_days: Annotated[int, msgspec.Meta(ge=1, le=800)] | None = None
 
     def __post_init__(self) -> None:
-        for name in self.timezones or ():
-            zone(name)
+        for index, name in enumerate(self.timezones or ()):
+            if name not in zone_names():
+                where = f"audience.timezones[{index}]"
+                raise ValueError(f"{where} {name[:64]!r} is not known: write an IANA name")
         if self.users is not None:
             force_setattr(self, "users", frozenset(map(ident, self.users)))
         if self.locale is not None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+import tzdata
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -76,6 +77,8 @@ class Metrics:
         self._apart: set[str] = set()
         self.registry.register(self._given)
         ProcessCollector(namespace="cinema", registry=self.registry)
+        rules = self.gauge("tzdata_info", "Whose rules time zones follow.", "version")
+        rules.labels(tzdata.IANA_VERSION).set(1)
         self.requests = self.counter("http_requests", "Answers.", "route", "status")
         self.request_seconds = self.histogram("http_seconds", "From request to answer.", "route")
 

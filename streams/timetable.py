@@ -5,16 +5,21 @@ A tick costs a look at the top of the heap, however many users wait; a firing co
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
+from typing import Final, NamedTuple
 
 from agents.campaigns import campaigns
-from streams.cron import next_after
+from streams.cron import Occurrence, next_after
 from streams.events import Campaign
 from streams.fields import zone
-from streams.settings import Settings
 from tables.partition import Tables
+
+# Before all that is due once.
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+INSTANT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +33,91 @@ class Firing:
     late: bool = False
 
 
+class _Next(NamedTuple):
+    """What a pair's next occurrence is; none where nothing will be due any more."""
+
+    campaign: Campaign | None
+    occurrence: Occurrence | None
+
+
+NOTHING: Final = _Next(None, None)
+
+
 class Timetable:
     """What is due next in one partition, kept in step with its campaigns and zones."""
 
-    def __init__(self, tables: Tables, settings: Settings) -> None:
+    def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self._settings = settings
         self._versions = (-1, -1)
-        self._heap: list[tuple[float, str, str, str]] = []
-        self._current: dict[tuple[str, str], Campaign] = {}
+        # Entries that `_next` does not know any more are passed over when they come up.
+        self._heap: list[tuple[float, str, str]] = []
+        self._next: dict[tuple[str, str], _Next] = {}
+        self._late: deque[Firing] = deque()
 
-    def due(self, start: datetime, end: datetime) -> list[Firing]:
-        """Return all that is due in (start, end], in order of due time."""
-        found = self._sync(start)
-        heap = self._heap
-        while heap and heap[0][0] <= end.timestamp():
-            instant, name, place, local = heappop(heap)
-            campaign = self._current.get((name, place))
-            if campaign is None:
+    def due(self, start: datetime, end: datetime, limit: int) -> tuple[list[Firing], datetime]:
+        """Return what is due in (start, end], in order of due time, and up to when that is all.
+
+        Up to `limit` firings, so that they fit one write after whatever pause. Those of the last
+        instant may be in part: who asks again from there, another worker perhaps, is given all of
+        that instant.
+        """
+        self._sync(start)
+        found: list[Firing] = []
+        while self._late and len(found) < limit:
+            found.append(self._late.popleft())
+        if self._late:
+            return found, start
+        heap, last = self._heap, end.timestamp()
+        while heap and heap[0][0] <= last:
+            seconds, name, place = heap[0]
+            campaign, occurrence = self._next.get((name, place), NOTHING)
+            if occurrence is None or campaign is None or _seconds(occurrence) != seconds:
+                heappop(heap)
                 continue
-            at = datetime.fromtimestamp(instant, end.tzinfo)
-            found.append(Firing(campaign, place, local, at))
-            self._push(campaign, place, at)
-        return sorted(found, key=lambda firing: firing.instant)
+            if len(found) == limit:
+                return found, occurrence.instant - INSTANT
+            heappop(heap)
+            found.append(Firing(campaign, place, *occurrence))
+            self._push(campaign, place, occurrence.instant)
+        return found, end
 
-    def _sync(self, start: datetime) -> list[Firing]:
-        """Enter pairs that are new or changed; return firings that they came too late for."""
+    def _sync(self, start: datetime) -> None:
+        """Enter pairs that are new or changed, and what came too late in them."""
         tables = self.tables
         versions = (tables.schedules.version, tables.users.zones_version)
         if versions == self._versions:
-            return []
+            return
         self._versions = versions
+        wanted = {
+            (name, place): campaign
+            for name, campaign in campaigns(tables).items()
+            if campaign.enabled
+            for place in tables.users.by_zone
+        }
+        known = {id(following.campaign) for following in self._next.values()}
+        before, self._next = self._next, {}
         late: list[Firing] = []
-        before, self._current, self._heap = self._current, {}, []
-        old_campaigns = {id(campaign) for campaign in before.values()}
-        for name, campaign in campaigns(tables).items():
-            if not campaign.enabled:
+        for (name, place), campaign in wanted.items():
+            following = before.get((name, place))
+            if following is not None and following.campaign is campaign:
+                self._next[name, place] = following
                 continue
             row = tables.schedules.get(name)
-            since = max(start, row.since) if row is not None else start
-            for place in list(tables.users.by_zone):
-                self._current[name, place] = campaign
-                self._push(campaign, place, since)
-                if row is None or campaign.cron is not None or id(campaign) in old_campaigns:
-                    continue
-                once = next_after(campaign, zone(place), datetime.min.replace(tzinfo=start.tzinfo))
-                if once is not None and once.instant <= row.since >= start:
-                    late.append(Firing(campaign, place, once.local, once.instant, late=True))
-        return late
+            self._push(campaign, place, max(start, row.since) if row is not None else start)
+            if row is None or campaign.cron is not None or id(campaign) in known:
+                continue
+            once = next_after(campaign, zone(place), BEGINNING)
+            if once is not None and once.instant <= row.since >= start:
+                late.append(Firing(campaign, place, *once, late=True))
+        self._late.extend(sorted(late, key=lambda firing: firing.instant))
 
     def _push(self, campaign: Campaign, place: str, after: datetime) -> None:
+        name = str(campaign.campaign_id)
         following = next_after(campaign, zone(place), after)
+        self._next[name, place] = _Next(campaign, following)
         if following is not None:
-            entry = (following.instant.timestamp(), str(campaign.campaign_id), place)
-            heappush(self._heap, (*entry, following.local))
+            heappush(self._heap, (_seconds(following), name, place))
+
+
+def _seconds(occurrence: Occurrence) -> float:
+    return occurrence.instant.timestamp()

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+
+from streams.fields import zone as rules
 
 STEP: Final = timedelta(hours=6)
 TICK: Final = timedelta(minutes=30)
@@ -71,7 +72,7 @@ def span(end: datetime) -> Span:
 
 def instant(local: datetime, zone: str) -> datetime:
     """Return when a naive local time comes in a zone; the first time where it comes twice."""
-    return local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+    return local.replace(tzinfo=rules(zone), fold=0).astimezone(UTC)
 
 
 def fridays(begin: datetime, end: datetime) -> Iterator[datetime]:

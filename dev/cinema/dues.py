@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from dev.cinema.almanac import WINDOW
 from dev.cinema.facts import Hours
+from streams.fields import zone as rules
 
 EMAIL: Final = "email"
 WEBSOCKET: Final = "websocket"
@@ -134,7 +134,7 @@ class Standing:
 
 @lru_cache(maxsize=4096)
 def _opens(when: datetime, timezone: str, quiet: Hours | None) -> datetime:
-    zone = ZoneInfo(timezone)
+    zone = rules(timezone)
     probe = when
     for _ in range(SEARCH):
         local = probe.astimezone(zone).time()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from functools import cache
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 import msgspec
 from aiohttp import web
@@ -14,7 +13,7 @@ from aiohttp import web
 from sender.web.confirm import later
 from sender.web.site import SenderSite
 from streams.errors import InvalidLink, Retryable
-from streams.fields import zone
+from streams.fields import zone, zone_names
 from streams.kinds import KINDS
 from streams.records import Output
 from streams.settings import LOCALES
@@ -149,7 +148,7 @@ def _date(value: str) -> date:
 @cache
 def zones() -> tuple[str, ...]:
     """Return the names of zones that people know: those of places."""
-    return tuple(sorted(name for name in available_timezones() if _is_place(name)))
+    return tuple(sorted(name for name in zone_names() if _is_place(name)))
 
 
 def _is_place(name: str) -> bool:

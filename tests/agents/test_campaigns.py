@@ -204,13 +204,6 @@ def test_who_moves_west_after_the_hour_is_not_told_again(cinema: Desk) -> None:
     assert len(tips(cinema.go_to(NOON + timedelta(hours=36)))) == 1
 
 
-def test_who_moves_while_the_old_zones_walk_is_under_way_is_not_left_out(cinema: Desk) -> None:
-    cinema.send("campaigns", NOON - timedelta(days=9), **DAILY)
-    # It is 18:00:01 in Berlin, Ann was not reached yet, and goes to where 18:00 is long past.
-    cinema.now = NOON + timedelta(days=1, hours=5, seconds=1)
-    assert len(tips(move(cinema, "Europe/Moscow"))) == 1
-
-
 def test_a_renamed_zone_is_no_move(cinema: Desk) -> None:
     cinema.send("campaigns", **DAILY)
     move(cinema, "Europe/Kiev")
@@ -270,3 +263,25 @@ def test_whatever_moves_are_made_each_occurrence_is_said_once_and_none_is_droppe
     # The last day said is d of a zone: of Lima at the least, of Apia at the most. The first one is
     # B + 1, but a move may still say B, and to Lima B - 1: nobody was told before the start.
     assert -1 <= len(days) - elapsed <= 3
+
+
+def test_marks_of_campaigns_that_were_deleted_long_ago_do_not_pile_up(cinema: Desk) -> None:
+    for number in range(30):
+        name = f"c{number}"
+        at = cinema.now + timedelta(hours=1)
+        said = {"kind": "activity", "context": {"body": "x"}}
+        cinema.send("campaigns", campaign_id=name, at=at.isoformat(), **said)
+        cinema.go_to(cinema.now + timedelta(days=1))
+        cinema.tombstone("campaigns", name)
+    marks = set(cinema.user("ann").fired)
+    assert {f"c{number}@" for number in range(23, 30)} <= marks
+    assert len(marks) <= 7 + 2 + 2
+
+
+def test_the_mark_of_a_campaign_that_stands_is_kept_however_old(cinema: Desk) -> None:
+    said = {"kind": "activity", "context": {"body": "x"}}
+    cinema.send("campaigns", campaign_id="yearly", cron="0 9 23 11 *", **said)
+    cinema.go_to(cinema.now + timedelta(days=1))
+    cinema.send("campaigns", campaign_id="later", cron="0 9 1 2 *", **said)
+    cinema.go_to(cinema.now + timedelta(days=90))
+    assert set(cinema.user("ann").fired) >= {"yearly", "later"}

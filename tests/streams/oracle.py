@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 DAY = 1440
@@ -70,7 +71,7 @@ def places() -> list[tuple[ZoneInfo, tuple[datetime, ...]]]:
     by_file: dict[bytes, ZoneInfo] = {}
     for name in names:
         rules = files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
-        by_file.setdefault(rules, ZoneInfo(name))
+        by_file.setdefault(rules, ZoneInfo.from_file(BytesIO(rules), key=name))
     found: dict[object, tuple[ZoneInfo, tuple[datetime, ...]]] = {}
     for zone in by_file.values():
         changes = transitions(zone)

@@ -112,7 +112,11 @@ def test_what_is_no_object_cannot_be_read(topic: str, value: bytes) -> None:
         ("campaigns", {"audience": "some"}, "audience"),
         ("campaigns", {"audience": {"user": [1]}}, "unknown field `user`"),
         ("campaigns", {"audience": {"locale": "de"}}, "audience.locale 'de' is none of ru, en"),
-        ("campaigns", {"audience": {"timezones": ["CEST"]}}, "timezone 'CEST' is not known"),
+        (
+            "campaigns",
+            {"audience": {"timezones": ["UTC", "CEST"]}},
+            "timezones[1] 'CEST' is not known",
+        ),
         ("campaigns", {"audience": {"idle_days": 0}}, "audience.idle_days"),
         ("campaigns", {"audience": {"watched": {"genre": "drama"}}}, "`days`"),
         ("campaigns", {"audience": {"watched": {"days": 3}}}, "one of `genre` and `series_id`"),

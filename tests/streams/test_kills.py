@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.statistics import month_report
-from tests.streams.world import Killed, World
+from tests.streams.world import World
 
 USERS = [f"u{number}" for number in range(6)]
 FILMS = [f"f{number}" for number in range(4)]
@@ -40,7 +40,11 @@ events = st.one_of(
         st.sampled_from(USERS),
         st.sampled_from(FILMS),
     ),
-    st.sampled_from(USERS).map(lambda user: ("activity", {"user_id": user, "body": "hi"})),
+    st.builds(
+        lambda user, group: ("activity", {"user_id": user, "body": "hi", "group": group}),
+        st.sampled_from(USERS),
+        st.sampled_from([None, "likes"]),
+    ),
     st.just(("weekly_reminder", {"event": "send_reminder"})),
     st.just(("activity", b"{broken")),
 )
@@ -60,29 +64,11 @@ async def play(story: list[list[Event]], deaths: list[tuple[int, bool]], batch: 
         now = START + timedelta(hours=5 * number)
         for partition in range(2):
             world.put("clock", {"at": now.isoformat()}, partition=partition, at=now)
-        await live(world, deaths, batch)
+        await world.live(deaths, batch)
         for topic, value in stage:
             world.put(topic, value, at=now)
-        await live(world, deaths, batch)
+        await world.live(deaths, batch)
     return world
-
-
-async def live(world: World, deaths: list[tuple[int, bool]], batch: int) -> None:
-    """Run until it is quiet, with as many workers as it takes."""
-    while True:
-        if deaths:
-            world.log.kill_at, world.log.written_first = deaths[-1]
-        try:
-            await world.run(batch)
-        except Killed:
-            deaths.pop()
-            # Commits lag behind what was processed: some of it is read again.
-            for place in world.committed:
-                world.committed[place] = max(world.committed[place] - 2, 0)
-            world.start()
-        else:
-            world.log.kill_at = None
-            return
 
 
 def told(world: World) -> tuple[Any, ...]:
@@ -100,6 +86,7 @@ def told(world: World) -> tuple[Any, ...]:
         world.job_ids(),
         statistics,
         [len(one.deferred.rows) for one in tables],
+        [one.groups.rows for one in tables],
     )
 
 

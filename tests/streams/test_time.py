@@ -280,3 +280,116 @@ async def test_walks_take_turns_so_that_a_small_one_is_done_before_a_large_one()
     assert kinds.count("weekly_reminder") == 2000
     last_episode = max(index for index, kind in enumerate(kinds) if kind == "episode")
     assert kinds[:last_episode].count("weekly_reminder") < 2000
+
+
+async def test_a_pause_in_which_more_came_due_than_one_write_holds_is_caught_up() -> None:
+    places = ("Asia/Tokyo", "Europe/Berlin", "America/Lima", "Asia/Kolkata")
+    world = await world_of({place: place for place in places})
+    for number in range(3):
+        name = f"often-{number}-{'x' * 200}"
+        campaign = {"campaign_id": name, "cron": "*/2 * * * *", "kind": "activity"}
+        world.put("campaigns", campaign | {"context": {"body": "hi"}}, key=name, partition=0)
+    await world.run()
+    await world.tick(THURSDAY + timedelta(hours=30))
+    assert world.values("dead_letters") == []
+    jobs = [job for job in world.jobs("outbox_urgent") if job.kind == "activity"]
+    assert len(jobs) == 3 * 30 * 30 * len(places)
+    assert {job.created_at for job in jobs} == {THURSDAY + timedelta(hours=30)}
+
+
+async def test_a_one_off_that_is_edited_after_a_week_is_not_said_to_have_come_late() -> None:
+    world = await world_of({"ann": "UTC"})
+    campaign = {"campaign_id": "gala", "kind": "tip", "at": "2026-11-19T13:00:00Z"}
+    world.put("campaigns", campaign, key="gala", partition=0)
+    await world.run()
+    for day in range(10):
+        await world.tick(at("2026-11-19 13:00") + timedelta(days=day))
+    edited = {**campaign, "context": {"title": "Gala"}}
+    world.put("campaigns", edited, key="gala", partition=0, at=world.now)
+    await world.run()
+    await world.tick(world.now + timedelta(seconds=1))
+    assert set(sent(world, "tip")) == {"ann"}
+    assert [
+        one for one in world.deliveries() if one.kind == "tip" and one.status == "skipped"
+    ] == []
+
+
+async def test_who_moves_into_an_audience_is_not_told_what_was_said_before() -> None:
+    world = await world_of({"ann": "Europe/Berlin"})
+    audience = {"timezones": ["Asia/Tokyo"]}
+    tokyo = {"campaign_id": "tokyo", "kind": "tip", "cron": "0 18 * * *", "audience": audience}
+    world.put("campaigns", tokyo, key="tokyo", partition=0)
+    await world.run()
+    # Both Berlin and Tokyo had their Thursday evening.
+    await world.tick(at("2026-11-20 17:00", "Asia/Tokyo"))
+    world.put("preferences", {"user_id": "ann", "timezone": "Asia/Tokyo"}, at=world.now)
+    await world.run()
+    assert sent(world, "tip") == []
+    await world.tick(at("2026-11-20 18:00", "Asia/Tokyo"))
+    assert set(sent(world, "tip")) == {"ann"}
+
+
+async def test_who_moves_while_the_old_zones_walk_has_not_come_to_them_is_told_once() -> None:
+    world = await world_of({"ann": "Europe/Berlin", "bob": "Europe/Berlin"})
+    world.bulk_lag = 5001
+    await world.tick(at("2026-11-20 18:00", "Europe/Berlin"))
+    for user, zone in (("ann", "Europe/Moscow"), ("bob", "America/Lima")):
+        world.put("preferences", {"user_id": user, "timezone": zone}, at=world.now)
+    await world.run()
+    assert sent(world, "weekly_reminder") == ["ann"]
+    world.bulk_lag = 0
+    for hour in range(1, 24):
+        await world.tick(at("2026-11-20 18:00", "Europe/Berlin") + timedelta(hours=hour))
+    assert sent(world, "weekly_reminder") == ["ann", "bob"]
+
+
+async def test_what_came_due_before_is_said_before_whatever_walk_has_its_turn() -> None:
+    world = await world_of({"ann": "UTC"})
+    daily = {"campaign_id": "daily", "kind": "tip", "cron": "0 18 * * *"}
+    world.put("campaigns", daily, key="daily", partition=0)
+    await world.run()
+    world.bulk_lag = 5001
+    await world.tick(THURSDAY + timedelta(days=2))
+    assert world.tables("ann").walks.number_open == 3
+    world.tables("ann").walks.next()
+    world.bulk_lag = 0
+    await world.run()
+    said = {job.cause.event_id for job in world.jobs("outbox") if job.kind == "tip"}
+    assert said == {"daily@2026-11-19T18:00:00", "daily@2026-11-20T18:00:00"}
+
+
+async def test_a_reminder_belongs_to_its_hours_week_and_not_to_the_movers_new_day() -> None:
+    world = await world_of({"ann": "Europe/Berlin"})
+    sunday = {"campaign_id": "sunday", "kind": "weekly_reminder", "cron": "30 23 * * 0"}
+    world.put("campaigns", sunday, key="sunday", partition=0)
+    off = {"campaign_id": "weekly_reminder", "kind": "weekly_reminder", "cron": "0 18 * * 5"}
+    world.put("campaigns", off | {"enabled": False}, key="weekly_reminder", partition=0)
+    await world.run()
+    # It is Sunday, 23:30 in Berlin, Ann is not reached yet, and it is Monday in Moscow.
+    world.bulk_lag = 5001
+    await world.tick(at("2026-11-22 23:30", "Europe/Berlin"))
+    world.put("preferences", {"user_id": "ann", "timezone": "Europe/Moscow"}, at=world.now)
+    await world.run()
+    (job,) = world.held()
+    assert job.context["week"] == "2026-W47"
+
+
+async def test_who_leaves_a_zone_whose_walks_wait_is_told_all_that_was_due_there() -> None:
+    world = await world_of({"ann": "Europe/Berlin", "bob": "Europe/Berlin"})
+    daily = {"campaign_id": "daily", "kind": "tip", "cron": "0 18 * * *"}
+    world.put("campaigns", daily, key="daily", partition=0)
+    await world.run()
+    world.bulk_lag = 5001
+    await world.tick(at("2026-11-21 12:00"))
+    for user, zone in (("ann", "Europe/Moscow"), ("bob", "America/Lima")):
+        world.put("preferences", {"user_id": user, "timezone": zone}, at=world.now)
+    await world.run()
+    world.bulk_lag = 0
+    await world.run()
+    said = [
+        (job.user_id, job.cause.event_id)
+        for job in world.jobs("outbox")
+        if job.kind == "tip" and job.channel == "websocket"
+    ]
+    days = ("daily@2026-11-19T18:00:00", "daily@2026-11-20T18:00:00")
+    assert sorted(said) == [(user, day) for user in ("ann", "bob") for day in days]

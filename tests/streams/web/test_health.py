@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tzdata
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.errors import RedisUnavailable
@@ -55,6 +56,7 @@ async def test_metrics_without_redis_show_the_workers_own() -> None:
 
     text = (await Metrics(away).render()).decode()
     assert "cinema_rows_missing 1.0" in text
+    assert f'cinema_tzdata_info{{version="{tzdata.IANA_VERSION}"}} 1.0' in text
     assert "cinema_process_cpu_seconds_total" in text
 
 
