@@ -127,7 +127,7 @@ def said(one: Job | Delivery) -> str:
     return f"`{name}` of {at:%Y-%m-%d %H:%M}{' UTC' if at.tzinfo else ''}{again}"
 
 
-@pytest.mark.parametrize("rows", tables())
+@pytest.mark.parametrize("rows", list(tables()))
 async def test_what_the_page_on_time_says_is_so(rows: list[tuple[str, str, str]]) -> None:
     narrated = Narrated()
     for time, event, expected in rows:
