@@ -20,17 +20,21 @@ from streams.decisions import Arrival, Decision, notify, partition_agent, skip
 from streams.events import Audience, Campaign
 from streams.fields import same_zone, zone
 from streams.jobs import Cause
+from tables.months import month_before
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.users import UserRow
 from tables.walks import WalkRow
-from tables.watch_history import month_before
 
 # Before there is any campaign on the topic these two hold; a record of the same id replaces them.
 BUILT_IN: Final = (
     Campaign(campaign_id="weekly_reminder", kind="weekly_reminder", cron="0 18 * * 5"),
     Campaign(campaign_id="monthly_statistic", kind="monthly_statistic", cron="0 10 1 * *"),
 )
+
+# One that is deleted and comes again begins anew: only a move can come to the same local time
+# again, within a day or so.
+MARKS_KEPT: Final = timedelta(days=7)
 
 # What a kind's own template looks at and a campaign's context need not give (docs/contexts.md).
 OPTIONAL: Final[dict[str, dict[str, Any]]] = {
@@ -83,7 +87,7 @@ def come_to(
     audience = campaign.audience
     if audience == "all" or in_audience(audience, user, tables, arrival, walk.due):
         reason = f"the campaign came after its time in {walk.zone}"
-        yield skip(user.user_id, kinds.KINDS[campaign.kind], reason, arrival)
+        yield skip(user, kinds.KINDS[campaign.kind], reason, arrival)
 
 
 def fire(
@@ -102,6 +106,8 @@ def fire(
         campaign.audience, user, tables, arrival, due
     ):
         return
+    if mark not in user.fired:
+        user = msgspec.structs.replace(user, fired=standing(user.fired, tables, arrival.now))
     tables.users[user.user_id] = user = user.firing(mark, occurrence)
     day = _day(campaign, user, occurrence, due, arrival)
     if campaign.kind == kinds.WEEKLY_REMINDER.name:
@@ -119,6 +125,20 @@ def fire(
             due=due,
             template=campaign.template,
         )
+
+
+def standing(fired: dict[str, str], tables: Tables, now: datetime) -> dict[str, str]:
+    """Return a person's marks without those of campaigns that were deleted long ago."""
+    horizon = (now - MARKS_KEPT).date().isoformat()
+    built_in = {campaign.campaign_id for campaign in BUILT_IN}
+    return {
+        mark: occurrence
+        for mark, occurrence in fired.items()
+        if occurrence >= horizon
+        or any(
+            name in tables.schedules or name in built_in for name in (mark, mark.removesuffix("@"))
+        )
+    }
 
 
 def in_audience(
@@ -166,7 +186,7 @@ def catch_up(
             continue
         for walk in missed:
             occurrence = walk.occurrence or ""
-            if walk.campaign == name and occurrence <= here.local and _knew(before, walk.as_of):
+            if walk.campaign == name and occurrence <= here.local and was_there(before, walk.as_of):
                 user = tables.users.of(after.user_id)
                 occasion = firing(arrival, name, occurrence)
                 yield from come_to(user, walk, campaign, tables, occasion)
@@ -175,7 +195,7 @@ def catch_up(
             # Said in the old zone, or just now; or to be said when the new one comes to it.
             continue
         row = tables.schedules.get(name)
-        if not _knew(before, here.instant) or (row is not None and here.instant <= row.since):
+        if not was_there(before, here.instant) or (row is not None and here.instant <= row.since):
             # Nobody was there to be told, or to tell it; a first zone that comes after a
             # registration is no move.
             continue
@@ -184,8 +204,12 @@ def catch_up(
         yield from fire(campaign, user, here.local, here.instant, tables, occasion)
 
 
-def _knew(user: UserRow, due: datetime) -> bool:
-    return user.known_since is not None and user.known_since <= due
+def was_there(user: UserRow, due: datetime) -> bool:
+    """Tell whether someone was known when that came due.
+
+    Who comes after the tick of a firing has that tick's time, which may be the firing's own.
+    """
+    return user.known_since is not None and user.known_since < due
 
 
 def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:

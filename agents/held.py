@@ -8,6 +8,7 @@ import msgspec
 
 from streams import kinds, topics
 from streams.decisions import Arrival, Decision, person_agent, refusal, wait
+from streams.delivery_log import ERASED
 from streams.errors import InvalidRecord
 from streams.jobs import Job
 from tables.deferred import DeferredRow
@@ -20,11 +21,14 @@ def hold(event: Job, user: UserRow, tables: Tables, arrival: Arrival) -> Iterato
     """Let a job rest until it is due."""
     if event.kind not in kinds.KINDS:
         raise InvalidRecord(f"kind {event.kind[:64]!r} is none of {', '.join(kinds.KINDS)}")
+    if tables.erased.covers(event):
+        # It was on its way when the person left, and must not rest in a table again.
+        yield event.delivery("skipped", ERASED, arrival.now)
+        return
     resting = tables.deferred.get(event.job_id)
     if not outdated(event, resting.job if resting else None):
         due = event.not_before or arrival.now
         tables.deferred[event.job_id] = DeferredRow(msgspec.structs.replace(event, not_before=due))
-    yield from ()
 
 
 def outdated(job: Job, resting: Job | None) -> bool:

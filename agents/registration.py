@@ -24,7 +24,7 @@ def welcome(
     elif user.greeted:
         return
     if user.greeted:
-        yield skip(user.user_id, kinds.WELCOME, "greeted already", arrival)
+        yield skip(user, kinds.WELCOME, "greeted already", arrival)
         return
     context = {"username": user.username, "redirect": event.redirect}
     decisions = list(notify(user, kinds.WELCOME, user.user_id, context, arrival))

@@ -42,11 +42,11 @@ def weekly_reminder(
         today = arrival.now.astimezone(place).date()
     week = week_of(today)
     if user.said(kind.name, week):
-        yield skip(user.user_id, kind, f"reminded already in {week}", arrival)
+        yield skip(user, kind, f"reminded already in {week}", arrival)
         return
     films = selection(user.user_id, today, tables)
     if not films:
-        yield skip(user.user_id, kind, "no film that is not watched yet", arrival)
+        yield skip(user, kind, "no film that is not watched yet", arrival)
         return
     context = {"username": user.username, "week": week, "films": films}
     yield from say_once(user, kind, week, context, tables, arrival, due, campaign)

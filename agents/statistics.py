@@ -13,9 +13,10 @@ from streams.decisions import Arrival, Decision, person_agent, skip
 from streams.events import Campaign, MonthlyStatistic
 from streams.fields import zone
 from tables.films import Films
+from tables.months import month_before, month_of, not_kept, oldest_month
 from tables.partition import Tables
 from tables.users import UserRow
-from tables.watch_history import LocalTime, Watched, month_before, month_of
+from tables.watch_history import LocalTime, Watched
 
 
 class Genre(NamedTuple):
@@ -62,12 +63,16 @@ def monthly_statistic(
     if month is None:
         place = zone(user.timezone(default))
         month = month_before(month_of(arrival.now.astimezone(place)))
+    oldest = oldest_month(month_of(arrival.now))
+    if month < oldest:
+        yield skip(user, kind, not_kept(month), arrival)
+        return
     if user.said(kind.name, month):
-        yield skip(user.user_id, kind, f"reported already for {month}", arrival)
+        yield skip(user, kind, f"reported already for {month}", arrival)
         return
     this = month_report(user, month, tables, default)
     if not this.films:
-        yield skip(user.user_id, kind, f"nothing watched in {month}", arrival)
+        yield skip(user, kind, f"nothing watched in {month}", arrival)
         return
     context: dict[str, Any] = {
         "username": user.username,
@@ -81,7 +86,7 @@ def monthly_statistic(
     }
     before = month_before(month)
     watches = tables.watch_history.of_month(user, before, default)
-    if watches:
+    if watches and before >= oldest:
         context["previous"] = {
             "month": before,
             "films": len({watch.film_id for watch in watches}),

@@ -14,7 +14,17 @@ from bench.figures import say
 from streams.errors import CinemaError
 
 #: What each name runs, in this order.
-BENCHMARKS: Final = ("boundary", "time", "mails", "latency", "readiness", "takeover")
+BENCHMARKS: Final = (
+    "boundary",
+    "time",
+    "mails",
+    "latency",
+    "walks",
+    "readiness",
+    "takeover",
+    "memory",
+    "recovery",
+)
 
 
 def main(names: Sequence[str]) -> int:

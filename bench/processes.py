@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import psutil
 
+from dev.children import die_with_parent
 from dev.errors import StackError
 
 # Several times what the slowest loop takes beside other work.
@@ -30,6 +31,7 @@ async def measured(module: str, **options: object) -> dict[str, Any]:
         *(sys.executable, "-m", module, msgspec.json.encode(options).decode()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=die_with_parent(),
     )
     try:
         printed, errors = await asyncio.wait_for(process.communicate(), LIMIT)

@@ -60,7 +60,7 @@ async def broker(kind: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def stack(kind: str, *, streams: int = 1, smtp: str | None = None) -> AsyncIterator[Stack]:
+async def stack(kind: str, *, smtp: str | None = None, **options: Any) -> AsyncIterator[Stack]:
     """Run a whole stack, with a mailbox of its own or the mail server at that URL."""
     before = os.environ.get(SMTP)
     if smtp is not None:
@@ -69,8 +69,8 @@ async def stack(kind: str, *, streams: int = 1, smtp: str | None = None) -> Asyn
     try:
         with TemporaryDirectory(prefix="bench-") as folder:
             data = Path(folder)
-            options = Options(broker=kind, streams=streams, smtp=smtp is None, data=data)
-            async with Stack(options) as started:
+            chosen = Options(broker=kind, smtp=smtp is None, data=data, **options)
+            async with Stack(chosen) as started:
                 yield started
     finally:
         if before is None:

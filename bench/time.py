@@ -118,7 +118,7 @@ def person(user_id: str, zone: str) -> UserRow:
         user_id=user_id,
         profile=Profile(email=f"{user_id}@example.com", username=user_id, registered=True),
         known_since=NOON - timedelta(days=365),
-        zones=[(0.0, PROFILE, zone)],
+        zones=((0.0, PROFILE, zone),),
     )
 
 

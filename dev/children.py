@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +19,15 @@ PR_SET_PDEATHSIG: Final = 1
 TAIL_LINES: Final = 15
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what a new process calls so that a kill -9 of this one ends it too."""
+def die_with_parent() -> Callable[[], None] | None:
+    """Return what a new process calls (`preexec_fn`) so that a kill -9 of this one ends it too.
+
+    Nothing where the kernel cannot: Linux can. To be started from the main thread: the signal comes
+    when the thread that has started the process ends.
+    """
     if sys.platform != "linux":
         return None
+    assert threading.current_thread() is threading.main_thread()
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
@@ -75,7 +81,7 @@ class Child:
                 cwd=self.cwd,
                 # Ctrl-C in a terminal reaches this process alone, which stops the others in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
             )
 
     async def wait(self) -> int:

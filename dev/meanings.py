@@ -65,7 +65,7 @@ FIELDS: Final = {
     "Registration.link": "an older producer's own confirmation link: accepted, not used",
     "Watch.film_id": "what was watched; may be a film nobody has heard of yet",
     "Watch.seconds": "how long",
-    "Watch.at": "when; at most 48 h ahead, at most 24 months old",
+    "Watch.at": "when; at most 48 h ahead; what is older than 24 months is skipped",
     "Bookmark.series_id": "which series",
     "Bookmark.added": "true puts it on the list, false takes it off",
     "Episode.serial_name": "the series' name, as mails print it",
@@ -81,8 +81,9 @@ FIELDS: Final = {
     "MonthlyStatistic.event": "always this",
     "users": "ids of those meant; everyone without it",
     "MonthlyStatistic.month": "`2026-10`; without it each person's last complete local month",
-    "Activity.body": "put into the inbox unchanged",
-    "Activity.group": "accepted and not used yet",
+    "Activity.body": "put into the inbox unchanged, where it comes alone",
+    "Activity.group": "events of one group and person within `CINEMA_GROUP_SECONDS` of the first "
+    "become one inbox entry with their number and the first three bodies",
     "Letter.subject": "the mail's subject",
     "Letter.text": "the plain text; made from `body` where empty",
     "Letter.body": "HTML, sanitised; made from `text` where empty",
@@ -134,7 +135,7 @@ FIELDS: Final = {
     "Delivery.at": "when it became known",
     "InboxEntry.id": "rises strictly for a user; below 2^53",
     "InboxEntry.title": "a line to show; may be empty",
-    "InboxEntry.body": "the text; of `activity` the event's own",
+    "InboxEntry.body": "the text; of one `activity` the event's own, of a group a list",
     "InboxEntry.url": "where it leads; may be empty",
     "InboxEntry.created_at": "when the job was decided",
     "InboxRead.read": "ids of entries that the person has read",
@@ -165,6 +166,8 @@ SETTINGS: Final = {
     "`smtp[s]://[user:password@]host[:port][?starttls=require\\|auto\\|never]`",
     "mail_from": "the sender of all mails; its domain stands in Message-ID and List-Id",
     "public_url": "where people reach the sender's pages; links in mails begin with it",
+    "streams_url": "where people reach a streams worker: monthly mails link to their page of months"
+    " there, `/me/…`, else to the cinema",
     "cinema_url": "the cinema's home page, and where a confirmation leads by default",
     "redirect_hosts": "hosts that a confirmation may lead on to",
     "jwt_secret": "checks people's tokens (HS256) that name no `kid`; at least 16 bytes",
@@ -191,6 +194,8 @@ SETTINGS: Final = {
     "default_timezone": "of people whose zone nobody has said",
     "default_locale": "of people whose language nobody has said",
     "delivery_window": "local hours in which mails that can wait go out",
+    "group_seconds": "how long `activity` of one group and person is gathered from the first event "
+    "on, by the partition's clock, to be told as one",
     "mails_in_flight": "mails of one process that are being sent and not written down yet, shared "
     "out evenly among its lanes: so many may come twice after a kill. Also how many connections it "
     "opens to each mail server",

@@ -23,7 +23,7 @@ from dev.cinema.records import Record
 from dev.stack import Options, Stack
 from streams.errors import CinemaError
 from streams.fields import zone
-from tables.watch_history import month_before, month_of
+from tables.months import month_before, month_of
 
 PICTURE: Final = Path(__file__).resolve().parent.parent / "docs" / "images" / "running.png"
 ARGUMENTS: Final = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")

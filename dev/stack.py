@@ -135,6 +135,7 @@ class Stack:
             clock=options.clock,
             secrets=secrets,
             sender_urls=urls[workers.SENDER],
+            streams_urls=urls[workers.STREAMS],
         )
         self.environ = {**os.environ, **settings, **options.settings}
         server = self.settings.smtp[0]

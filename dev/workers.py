@@ -45,9 +45,17 @@ class Worker(msgspec.Struct):
 
 
 def settings(
-    *, broker: str, redis: str, smtp: str, clock: str, secrets: Secrets, sender_urls: list[str]
+    *,
+    broker: str,
+    redis: str,
+    smtp: str,
+    clock: str,
+    secrets: Secrets,
+    sender_urls: list[str],
+    streams_urls: list[str],
 ) -> dict[str, str]:
     """Return the settings that all workers of a stack share."""
+    public = next(iter(sender_urls), f"http://{HOST}")
     origins = [url.replace(HOST, host) for url in sender_urls for host in (HOST, "localhost")]
     values = {
         "BROKER": broker,
@@ -55,8 +63,8 @@ def settings(
         "SMTP": smtp,
         "CLOCK": clock,
         "MAIL_FROM": "Cinema <noreply@cinema.example>",
-        "PUBLIC_URL": sender_urls[0],
-        "CINEMA_URL": f"{sender_urls[0]}/viewer",
+        "PUBLIC_URL": public,
+        "CINEMA_URL": f"{public}/viewer",
         "REDIRECT_HOSTS": REDIRECT_HOSTS,
         "ALLOWED_ORIGINS": ",".join(origins),
         "INTAKE_LOOPBACK": "true",
@@ -65,6 +73,8 @@ def settings(
         "LINK_SECRET": secrets.link_secret,
         "API_KEYS": secrets.api_key,
     }
+    if streams_urls:
+        values["STREAMS_URL"] = streams_urls[0]
     return {PREFIX + name: value for name, value in values.items()}
 
 

@@ -23,10 +23,10 @@ from jinja2 import (
 )
 from jinja2 import TemplateError as JinjaError
 
-from sender.formats import filters
 from sender.inlining import InliningLoader
 from sender.sanitise import paragraphs, plain_text, safe_html, web_link
 from streams.errors import TemplateError
+from streams.formats import filters
 from streams.settings import Settings
 
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "templates"

@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 
 from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
-from streams.kinds import EMAIL, KINDS, WELCOME
-from streams.links import PREFERENCES, UNSUBSCRIBE, Tokens
+from streams.kinds import EMAIL, KINDS, MONTHLY_STATISTIC, WELCOME
+from streams.links import MONTHS, PREFERENCES, UNSUBSCRIBE, Tokens
 from streams.serving import Script, answering, digest
 from streams.settings import Settings
 
@@ -75,9 +75,16 @@ class LinkMaker:
             if leaves
             else None,
             preferences_url=f"{base}/preferences/{sign(PREFERENCES, [user])}" if leaves else None,
-            # Until there is a page of a person's months, the mail links to the cinema.
-            statistics_url=None,
+            statistics_url=self._months(job) if job.kind == MONTHLY_STATISTIC.name else None,
         )
+
+    def _months(self, job: Job) -> str | None:
+        base = self._settings.streams_url
+        if base is None:
+            # Nobody reaches that page from outside: the mail links to the cinema.
+            return None
+        token = self._tokens.sign(MONTHS, [job.user_id])
+        return f"{base}/me/{token}?lang={job.locale}"
 
     def code(self, job: Job) -> str:
         """Return the job's confirmation code: 128 bits of HMAC-SHA256, in hex."""

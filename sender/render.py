@@ -69,11 +69,12 @@ class Renderer:
     def inbox(self, job: Job, now: datetime | None = None) -> tuple[str, str, str]:
         """Return title, body and URL of the job's inbox entry; an activity's body as it came.
 
-        Raises TemplateError as `render` does.
+        Several of a group are a list, and what is not on it a number. Raises TemplateError as
+        `render` does.
         """
         fields = self._fields(job, None, now)
-        body = job.context.get("body") if job.kind == ACTIVITY.name else None
-        if not isinstance(body, str):
+        body = job.context.get("body")
+        if job.kind != ACTIVITY.name or job.context.get("bodies") or not isinstance(body, str):
             body = _tidy(self._file(job, INBOX, fields))
         return fields["subject"], body, self._target(job.context)
 

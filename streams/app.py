@@ -59,8 +59,15 @@ class StreamsApp(CinemaApp):
         self.breaker = TopicBreaker(
             settings.errors_in_a_row, lambda topic: self.batch_consumer.stopped.add(topic)
         )
+        self.catalogue = Catalogue(self.batches, settings, self.films)
         self.deciding = Deciding(
-            settings, AGENTS, self.partition_tables, self.outgoing, self.bulk_lag.of, self.breaker
+            settings,
+            AGENTS,
+            self.partition_tables,
+            self.outgoing,
+            self.bulk_lag.of,
+            self.breaker,
+            films=self.catalogue.complete,
         )
         self.processing = Processing(
             self, lambda batch: batch.tp.partition, self.deciding.process, self.deciding.step
@@ -70,8 +77,7 @@ class StreamsApp(CinemaApp):
         self.take(topics.CLOCK, self.processing.accept)
         self.redis = connect(settings.redis)
         self.delivery_log = DeliveryLog(self.redis)
-        self.catalogue = Catalogue(self.batches, settings, self.films)
-        self.lookups = Lookups(self, self.partition_tables)
+        self.lookups = Lookups(self, self.partition_tables, self.catalogue.complete)
         self.metrics = Metrics(self.rows)
         self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         mount(self.pages, self._site())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ class Catalogue(Service):
         self._films = films
         self._ends: dict[TopicPartition, int] | None = None
         self._positions: dict[TopicPartition, int] = {}
+        #: Set once all films there were at the start are known.
+        self.complete = asyncio.Event()
 
     @property
     def lag(self) -> int | None:
@@ -64,6 +67,8 @@ class Catalogue(Service):
                 self._positions[tp] = await consumer.position(tp)
             self._ends = dict(ends)
             behind = bool(self.lag)
+            if not behind:
+                self.complete.set()
             fetched = await consumer.getmany(timeout_ms=POLL_MS if not behind else POLL_MS // 10)
             for records in fetched.values():
                 for record in records:

@@ -8,6 +8,7 @@ leave "greeted" in the table and no greeting on the outbox.
 from __future__ import annotations
 
 import logging
+from asyncio import Event
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -15,8 +16,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from agents.held import release
-from streams import timetable, walking
+from streams import resting, timetable, walking
 from streams.breaker import TopicBreaker
 from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter, place
@@ -32,7 +32,7 @@ from streams.records import timestamp
 from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route
 from streams.settings import Settings
 from streams.state import State
-from streams.topics import CLOCK, HELD, MIB
+from streams.topics import CLOCK, MIB
 from streams.transport import Batch
 from streams.walking import open_walk
 from streams.work import Work, routed
@@ -45,7 +45,8 @@ logger = logging.getLogger(__name__)
 FLUSH_AT: Final = MIB
 # One slice of other work between two batches: so long may an event wait behind a campaign.
 SLICE: Final = 0.02
-RELEASED: Final = 500
+# Rows of a table that one tick forgets at most.
+FORGOTTEN: Final = 500
 # A tick that changes nothing else is written this often, so that a restart looks back no further.
 TICK_KEPT: Final = timedelta(minutes=1)
 # Walks that a tick opens before they are written: with the longest ids their rows are under 1 MiB.
@@ -68,7 +69,9 @@ class Deciding:
         bulk_lag: Callable[[int], int],
         breaker: TopicBreaker | None = None,
         wall: Callable[[], datetime] = now_utc,
+        films: Event | None = None,
     ) -> None:
+        """Decide nothing before `films` is set: a report without its genres would be final."""
         self._settings = settings
         self._agents = {agent.topic.name: agent for agent in agents}
         self._state = state
@@ -76,11 +79,14 @@ class Deciding:
         self._bulk_lag = bulk_lag
         self.breaker = breaker or TopicBreaker(settings.errors_in_a_row)
         self._wall = wall
+        self._films = films
         self._reach = points(settings.fault)
         self._timetables: dict[int, timetable.Timetable] = {}
 
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
+        if self._films is not None:
+            await self._films.wait()
         partition = batch.tp.partition
         tables = await self._state.take(partition, self._outgoing)
         work = Work(partition)
@@ -103,32 +109,28 @@ class Deciding:
         return Done(ends, durable=written)
 
     async def step(self, key: Hashable) -> bool:
-        """Release jobs that are due and take an open walk on by a slice; True if more waits."""
+        """Decide what is due, or take an open walk on by a slice; True if more may wait."""
         assert isinstance(key, int)
+        if self._films is not None and not self._films.is_set():
+            return False
         if key not in self._state.partitions_held:
             return False
         tables = await self._state.take(key, self._outgoing)
         now = self._now(tables)
         work = Work(key)
         ends = monotonic() + SLICE
-        stopped = self.breaker.open
-        due = [] if now is None or HELD.name in stopped else tables.deferred.due(now, RELEASED)
-        for job_id in due:
-            assert now is not None
-            self._release(job_id, tables, work, now)
-            if HELD.name in stopped:
-                break
-            if work.size > FLUSH_AT or monotonic() > ends:
-                break
+        rested = now is not None and resting.advance(
+            tables, work, self._settings, now, ends, self.breaker
+        )
         walked = False
-        if not due:
+        if not rested:
             busy = self._bulk_lag(key) > walking.BULK_LAG
             walked = walking.advance(
                 tables, work, self._settings, self._agents, now, ends, busy, self.breaker
             )
-        if work.outputs or walked:
+        if rested or walked:
             await self._flush(tables, work)
-        return bool(due) or walked
+        return rested or walked
 
     # -- one record
 
@@ -202,17 +204,20 @@ class Deciding:
         decisions: list[Decision] = []
         repeated = 0
         for person in routed_to.people:
+            if routed_to.event is None:
+                if tables.erased.life(person) == identity:
+                    repeated += 1
+                    continue
+                for job in tables.forget(person, identity, arrival.now):
+                    # Its id was counted when it was decided.
+                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
+                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
+                continue
             if routed_to.deduplicate:
                 if tables.seen.has(topic, person, identity, arrival.now):
                     repeated += 1
                     continue
                 tables.seen.add(topic, person, identity, arrival.now)
-            if routed_to.event is None:
-                for job in tables.forget(person):
-                    # Its id was counted when it was decided.
-                    work.emit(routed(job.delivery("skipped", ERASED, arrival.now), work.partition))
-                decisions.append(Erase(user_id=person, at=arrival.now, cause=arrival.cause))
-                continue
             user = tables.users.of(person)
             decisions.extend(agent.person(routed_to.event, user, tables, arrival))
         return None if repeated and repeated == len(routed_to.people) else decisions
@@ -247,44 +252,19 @@ class Deciding:
         known = self._timetables.get(partition)
         if known is None or known.tables is not tables:
             known = self._timetables[partition] = timetable.Timetable(tables)
-        start = tick if before is None else datetime.fromtimestamp(before, UTC)
+        start = tick if before is None else _instant(before)
         firings, reached = known.due(start, tick, OPENED)
         for firing in firings:
             walking.open_firing(firing, tables, partition)
-        tables.seen.expire(reached, RELEASED)
-        walking.expire(tables, reached, RELEASED)
+        for view in (tables.seen, tables.erased, tables.watch_history):
+            view.expire(reached, FORGOTTEN)
+        walking.expire(tables, reached, FORGOTTEN)
         tables.counts[""] = tables.counts.book.at_tick(reached.timestamp())
         return reached == tick
 
-    def _release(self, job_id: str, tables: Tables, work: Work, now: datetime) -> None:
-        row = tables.deferred.get(job_id)
-        if row is None:
-            return
-        arrival = Arrival(
-            cause=row.job.cause,
-            at=now,
-            now=now,
-            identity=job_id,
-            partition=work.partition,
-            settings=self._settings,
-        )
-        user = tables.users.of(row.job.user_id)
-        try:
-            decisions = list(release(row.job, user, tables, arrival))
-            self.breaker.decided(HELD.name)
-        except Exception as error:
-            tables.undo()
-            logger.exception("the release of job %s raised", job_id)
-            self.breaker.raised(HELD.name, error)
-            del tables.deferred[job_id]
-            decisions = [row.job.delivery("failed", f"error: {type(error).__name__}", now)]
-        for decision in decisions:
-            work.emit(routed(decision, work.partition))
-        tables.keep()
-
     def _now(self, tables: Tables) -> datetime | None:
         tick = tables.counts.book.tick
-        return None if tick is None else datetime.fromtimestamp(tick, UTC)
+        return None if tick is None else _instant(tick)
 
     # -- the order of acknowledgement
 
@@ -297,7 +277,14 @@ class Deciding:
             await self._outgoing.send(work.outputs)
             self._reach("jobs-acknowledged")
         book = tables.counts.book
-        idle = lazily and not work.outputs and not tables.changed_beside("counts")
+        idle = (
+            lazily
+            and not work.outputs
+            and not tables.changed_beside("counts")
+            # What ends a window must be known after a kill: it may have been told by then, and who
+            # joined it in an earlier tick would be told to nobody.
+            and not (book.tick is not None and tables.groups.due(_instant(book.tick), 1))
+        )
         tables.counts[""] = work.booked(book)
         tables.keep()
         # Time that changes nothing else is kept in memory alone: a restart counts it again.
@@ -307,6 +294,10 @@ class Deciding:
             if said:
                 self._reach("changelog-acknowledged")
         tables.merge()
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _identity(record: ConsumerRecord) -> str:

@@ -79,14 +79,16 @@ def partition_agent(topic: Topic) -> Callable[[DecideHere], Agent]:
     return lambda decide: Agent(topic, partition=decide)
 
 
-def skip(user_id: str, kind: Kind, reason: str, arrival: Arrival) -> Delivery:
+def skip(user: UserRow, kind: Kind, reason: str, arrival: Arrival) -> Delivery:
     """Decide against a notification, with the reason.
 
     Its id comes from the event, not from the occasion: what was not said may still be said.
     """
     return Delivery(
-        job_id=jobs.job_id(f"skip\x1f{arrival.identity}", kind.name, user_id, ""),
-        user_id=user_id,
+        job_id=jobs.job_id(
+            user.occasion(f"skip\x1f{arrival.identity}"), kind.name, user.user_id, ""
+        ),
+        user_id=user.user_id,
         channel="",
         kind=kind.name,
         status="skipped",
@@ -138,8 +140,9 @@ def notify(
     if reason is None and not channels:
         reason = "no channel chosen"
     if reason is not None:
-        yield skip(user.user_id, kind, reason, arrival)
+        yield skip(user, kind, reason, arrival)
         return
+    occasion = user.occasion(occasion)
     for channel in channels:
         job = Job(
             job_id=jobs.job_id(occasion, kind.name, user.user_id, channel),

@@ -10,6 +10,7 @@ CinemaError
 │   ├── InvalidMail          a mail that cannot be written: an address no header can hold
 │   ├── InvalidLink          a link that is forged, expired or made for another purpose
 │   ├── Refused              an SMTP server said no for good (5yz)
+│   ├── NotKept              a month of which not everything is kept any more
 │   └── NotAllowed           a caller without the right to ask
 └── Retryable                the same call may go through later
     ├── BrokerUnavailable    Kafka did not answer in time; what was sent may have been written
@@ -65,6 +66,10 @@ class InvalidLink(Unrecoverable):
 
 class Refused(Unrecoverable):
     """An SMTP server said no for good (RFC 5321, 4.2.1: 5yz)."""
+
+
+class NotKept(Unrecoverable):
+    """A month of which not everything is kept any more."""
 
 
 class NotAllowed(Unrecoverable):

@@ -12,6 +12,7 @@ from streams.errors import InvalidLink
 
 UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
+MONTHS: Final = "months"
 LOGIN: Final = "login"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 from agents import AGENTS
 from agents.campaigns import campaigns, in_audience
@@ -12,8 +15,8 @@ from agents.statistics import month_report
 from streams import topics
 from streams.cron import next_after
 from streams.decisions import Arrival
-from streams.errors import Recovering
-from streams.events import now_utc
+from streams.errors import NotKept, Recovering
+from streams.events import Audience, now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
 from streams.jobs import Cause
@@ -22,31 +25,42 @@ from streams.metrics import Row
 from streams.partitions import partition_of
 from streams.state import State
 from tables.counts import OUTCOMES
-from tables.watch_history import month_of
+from tables.months import month_of, not_kept, oldest_month
 
 #: The topics that have a book.
 READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
+# People of an audience counted at once: some milliseconds where each one's watches are looked at.
+COUNTED: Final = 500
 
 
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State) -> None:
-        """Look into that state, as far as the app has its partitions."""
+    def __init__(self, app: CinemaApp, state: State, films: asyncio.Event) -> None:
+        """Look into that state, as far as the app has its partitions; `films`: all are read."""
         self._app = app
         self._settings = app.cinema
         self._state = state
+        self._films = films
 
     def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
-        """Return a person's month as the contract has it."""
+        """Return a person's month as the contract has it.
+
+        Raises Recovering while not all of it is known here, NotKept for a month of long ago.
+        """
         partition = partition_of(user_id, self._settings.partitions)
         if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
             raise Recovering(f"the tables of partition {partition} are not complete: ask again")
+        if not self._films.is_set():
+            raise Recovering("the films are not read yet: ask again")
         tables = self._state.tables(partition)
         user = tables.users.of(user_id)
         default = self._settings.default_timezone
         timezone = user.timezone(default)
-        month = month or month_of(self._now(partition).astimezone(zone(timezone)))
+        now = self._now(partition)
+        month = month or month_of(now.astimezone(zone(timezone)))
+        if month < oldest_month(month_of(now)):
+            raise NotKept(not_kept(month))
         report = month_report(user, month, tables, default)
         return {
             "user_id": user_id,
@@ -56,6 +70,7 @@ class Lookups:
             "seconds": report.seconds,
             "genres": [genre._asdict() for genre in report.genres],
             "top_genre": report.top_genre,
+            "streak": report.streak,
             "reported": user.said("monthly_statistic", month),
             "late": user.late.get(month, 0),
         }
@@ -70,8 +85,11 @@ class Lookups:
             raise Recovering(f"nobody has partition {partition} yet: ask again")
         return url
 
-    def campaigns(self) -> list[dict[str, Any]]:
-        """Return the campaigns with their next instants, as this worker's partitions know them."""
+    async def campaigns(self) -> list[dict[str, Any]]:
+        """Return the campaigns with their next instants, as this worker's partitions know them.
+
+        Counting an audience may take seconds: others have their turns meanwhile.
+        """
         found: dict[str, dict[str, Any]] = {}
         for partition in self._app.owned(topics.CAMPAIGNS):
             tables, now = self._state.tables(partition), self._now(partition)
@@ -82,26 +100,32 @@ class Lookups:
                         "campaign_id": name,
                         "kind": campaign.kind,
                         "cron": campaign.cron,
+                        "at": campaign.at and _utc(campaign.at),
+                        "local_at": campaign.local_at and campaign.local_at.isoformat(),
+                        "audience": _audience(campaign.audience),
                         "enabled": campaign.enabled,
                         "audience_now": 0,
                         "next": {},
                     },
                 )
                 arrival = self._looking(partition, now)
-                for place, users in tables.users.by_zone.items():
+                for place, users in list(tables.users.by_zone.items()):
                     if campaign.enabled and place not in entry["next"]:
                         following = next_after(campaign, zone(place), now)
                         if following is not None:
                             entry["next"][place] = _utc(following.instant)
-                    entry["audience_now"] += (
-                        len(users)
-                        if campaign.audience == "all"
-                        else sum(
+                    if campaign.audience == "all":
+                        entry["audience_now"] += len(users)
+                        continue
+                    # They come and go while we count.
+                    ids = list(users)
+                    for start in range(0, len(ids), COUNTED):
+                        entry["audience_now"] += sum(
                             in_audience(campaign.audience, row, tables, arrival, now)
-                            for user_id in users
+                            for user_id in ids[start : start + COUNTED]
                             if (row := tables.users.get(user_id)) is not None
                         )
-                    )
+                        await asyncio.sleep(0)
         return list(found.values())
 
     def book(self, partition: int) -> Iterator[Row]:
@@ -112,8 +136,9 @@ class Lookups:
         label = {"partition": str(partition)}
         book = tables.counts.book
         yield Row("users", label, len(tables.users.known), "People with an address.")
-        yield Row("walks_open", label, len(tables.walks.open), "Walks under way.")
+        yield Row("walks_open", label, tables.walks.number_open, "Walks under way.")
         yield Row("deferred", label, len(tables.deferred.rows), "Jobs that rest.")
+        yield Row("groups_open", label, len(tables.groups.rows), "Open windows of activity.")
         yield Row("clock", label, book.tick or 0, "The partition's time.")
         # Zeros, too: what is not there can neither be subtracted nor be seen to rise.
         for topic in READ:
@@ -141,6 +166,16 @@ class Lookups:
             partition=partition,
             settings=self._settings,
         )
+
+
+def _audience(audience: str | Audience) -> str | dict[str, Any]:
+    """Return whom a campaign is for; of ids their number, which may be large."""
+    if not isinstance(audience, Audience):
+        return audience
+    asked: dict[str, Any] = msgspec.to_builtins(audience)
+    if audience.users is not None:
+        asked["users"] = len(audience.users)
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _utc(instant: datetime) -> str:

@@ -56,6 +56,9 @@ class Processing:
         self._fatal = fatal
         self._queues: dict[Hashable, asyncio.Queue[Batch | None]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+        # Tasks that have other work, in turn, and the one that may do a step of it.
+        self._line: dict[Hashable, None] = {}
+        self._stepping: Hashable | None = None
 
     @property
     def _consumer(self) -> Consumer:
@@ -81,7 +84,6 @@ class Processing:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _run(self, key: Hashable, queue: asyncio.Queue[Batch | None]) -> None:
-        stepping = False
         while True:
             batch = await queue.get()
             consumer = self._consumer
@@ -90,12 +92,23 @@ class Processing:
                     await self._take(consumer, batch)
                     more = self._step is not None
                 else:
-                    stepping = False
                     more = await self._advance(consumer, key)
-            if more and not stepping:
-                # At the back of the line: batches that wait come first.
-                stepping = True
-                queue.put_nowait(STEP)
+                    self._stepping = None
+            if more and key != self._stepping:
+                self._line[key] = None
+            self._call()
+
+    def _call(self) -> None:
+        """Let the next in line do a step.
+
+        One at a time: of eight partitions with a campaign each would have a slice before anything
+        that comes from outside could go on by as much as one turn of the event loop.
+        """
+        if self._stepping is None and self._line:
+            self._stepping = key = next(iter(self._line))
+            del self._line[key]
+            # At the back of its queue: batches that wait come first.
+            self._queues[key].put_nowait(STEP)
 
     async def _take(self, consumer: Consumer, batch: Batch) -> None:
         records = await consumer.fresh(batch)

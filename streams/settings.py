@@ -115,6 +115,7 @@ class Settings:
     smtp: tuple[SmtpServer, ...] = (SmtpServer("localhost", 25),)
     mail_from: str = "Cinema <noreply@localhost>"
     public_url: str = "http://localhost:6067"
+    streams_url: str | None = None
     cinema_url: str = "http://localhost/"
     redirect_hosts: frozenset[str] = frozenset()
     # secrets: no defaults
@@ -142,6 +143,8 @@ class Settings:
     default_timezone: str = "UTC"
     default_locale: str = "en"
     delivery_window: Window = Window(time(9), time(21))
+    # So long who is at the screen may wait for a notice, and a burst of likes lasts.
+    group_seconds: int = 120
     # Two lanes of 16: where more connections gave no more mails a second (LIMITS: 8 to 16).
     mails_in_flight: int = 32
     domain_limits: tuple[DomainLimit, ...] = ()
@@ -275,6 +278,7 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "smtp": _many(SmtpServer.from_url),
     "mail_from": _mailbox,
     "public_url": lambda text: _url("http", "https")(text).rstrip("/"),
+    "streams_url": lambda text: _url("http", "https")(text).rstrip("/"),
     "cinema_url": _url("http", "https"),
     "redirect_hosts": lambda text: frozenset(host.lower() for host in _many(str)(text)),
     "jwt_secret": _secret,
@@ -299,6 +303,8 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "default_timezone": _zone,
     "default_locale": _one_of(*LOCALES),
     "delivery_window": Window.from_text,
+    # A day: what has waited longer is news no more.
+    "group_seconds": _whole(1, 86_400),
     # At least one for each lane.
     "mails_in_flight": _whole(len(kinds.LANES), 1000),
     "domain_limits": lambda text: _once_each(_many(DomainLimit.from_text)(text)),

@@ -23,7 +23,8 @@ class Topic:
     """One topic.
 
     `value` is the schema of its values, `intake` lets the outside post to it, and `lag_ms` is how
-    long a compacted topic keeps what was undercut.
+    long a compacted topic keeps what was undercut at least. At most it does for the retention of
+    the others: who was erased is to be gone by then.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Topic:
     def config(self) -> dict[str, str]:
         """The topic's settings as Kafka names them."""
         config = {"max.message.bytes": str(self.max_message_bytes)}
+        milliseconds = str(int(self.retention.total_seconds() * 1000))
         if self.compacted:
             lag = {"min.compaction.lag.ms": str(self.lag_ms)} if self.lag_ms else {}
+            lag["max.compaction.lag.ms"] = milliseconds
             return config | {"cleanup.policy": "compact"} | lag
-        milliseconds = int(self.retention.total_seconds() * 1000)
-        return config | {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
+        return config | {"cleanup.policy": "delete", "retention.ms": milliseconds}
 
 
 def _input(name: str, key: str, event: type[events.Event], *, compacted: bool = False) -> Topic:

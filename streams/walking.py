@@ -1,7 +1,7 @@
 """Walks: what a trigger, an episode or a campaign says to many, a slice at a time.
 
 A walk is a row with a cursor, so a kill goes on where the last slice was written; nobody is reached
-twice or left out. Open walks take turns.
+twice or left out. Open walks take turns, those of one campaign together: it has one in each zone.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import msgspec
 from aiokafka import ConsumerRecord
 from sortedcontainers import SortedList
 
-from agents.campaigns import campaigns, come_to, firing_cause
+from agents.campaigns import campaigns, come_to, firing_cause, was_there
 from streams import kinds, topics
 from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
+from streams.fields import same_zone
 from streams.outgoing import Outgoing
 from streams.routing import Routed
 from streams.settings import Settings
@@ -100,58 +101,71 @@ def advance(
     busy: bool,
     breaker: TopicBreaker,
 ) -> bool:
-    """Take the walk whose turn it is on by a slice; False if none is open or may go on.
+    """Take the walks whose turn it is on by a slice; False if none is open or may go on.
 
-    Before the first tick (`now` is None) it is as late as when the walk was opened.
+    Before the first tick (`now` is None) it is as late as when a walk was opened.
     """
-    walk_id = _turn(tables, busy, breaker)
-    row = tables.walks.get(walk_id) if walk_id is not None else None
-    if walk_id is None or row is None:
-        return False
-    now = now or row.as_of
-    arrival = Arrival(
-        cause=row.cause,
-        at=row.due or row.as_of,
-        now=now,
-        identity=row.identity,
-        partition=work.partition,
-        settings=settings,
-    )
-    event = _event(row, tables)
-    if event is None:
-        tables.walks[walk_id] = msgspec.structs.replace(row, done_at=now)
+    left, walked, over = CHUNK, False, False
+    for walk_id, row in _turn(tables, busy, breaker):
+        moment = now or row.as_of
+        arrival = Arrival(
+            cause=row.cause,
+            at=row.due or row.as_of,
+            now=moment,
+            identity=row.identity,
+            partition=work.partition,
+            settings=settings,
+        )
+        event = _event(row, tables)
+        cursor, ended = row.cursor, True
+        for user_id in _people(row, event, tables):
+            if over:
+                ended = False
+                break
+            _visit(user_id, row, event, agents, tables, work, arrival, breaker)
+            cursor, left = user_id, left - 1
+            over = (
+                left == 0
+                or monotonic() > ends
+                or work.size + tables.size > MIB
+                or row.topic in breaker.open
+            )
+        done_at = moment if ended else None
+        tables.walks[walk_id] = msgspec.structs.replace(row, cursor=cursor, done_at=done_at)
         tables.keep()
-        return True
+        walked = True
+        if over:
+            break
+    return walked
+
+
+def _turn(tables: Tables, busy: bool, breaker: TopicBreaker) -> Iterator[tuple[str, WalkRow]]:
+    """Yield the walks of the one whose turn it is among those that may go on."""
+    for _ in range(len(tables.walks.open)):
+        found = [(walk_id, tables.walks.rows[walk_id]) for walk_id in tables.walks.next()]
+        _, first = found[0]
+        if first.topic in breaker.open or (busy and _is_bulk(first, tables)):
+            continue
+        yield from found
+        return
+
+
+def _people(row: WalkRow, event: Any, tables: Tables) -> Iterator[str]:
+    """Return whom a walk has not looked at yet, in order of id."""
+    if event is None:
+        return iter(())
     users = tables.users
     everyone = users.known if row.zone is None else users.by_zone.get(row.zone, NOBODY)
-    after = everyone.bisect_right(row.cursor) if row.cursor else 0
-    chunk = list(islice(everyone.islice(after), CHUNK))
-    cursor = row.cursor
-    ended = len(chunk) < CHUNK
-    for number, user_id in enumerate(chunk, 1):
-        _visit(user_id, row, event, agents, tables, work, arrival, breaker)
-        cursor = user_id
-        if monotonic() > ends or work.size + tables.size > MIB or row.topic in breaker.open:
-            ended = ended and number == len(chunk)
-            break
-    tables.walks[walk_id] = msgspec.structs.replace(
-        row, cursor=cursor, done_at=now if ended else None
-    )
-    tables.keep()
-    return True
-
-
-def _turn(tables: Tables, busy: bool, breaker: TopicBreaker) -> str | None:
-    for _ in range(len(tables.walks.open)):
-        walk_id = tables.walks.next()
-        row = tables.walks.get(walk_id or "")
-        if walk_id is None or row is None or row.topic in breaker.open:
-            continue
-        if tables.walks.waits_for_another(walk_id, row):
-            continue
-        if not (busy and _is_bulk(row, tables)):
-            return walk_id
-    return None
+    if row.zone is not None and event.audience != "all":
+        # A thousand among a hundred thousand: where they can be told from the rest at once, nobody
+        # else is looked at.
+        zones, listed = event.audience.timezones, event.audience.users
+        if zones is not None and same_zone(row.zone) not in map(same_zone, zones):
+            return iter(())
+        if listed is not None:
+            here = listed.intersection(everyone)
+            return iter(sorted(user_id for user_id in here if user_id > row.cursor))
+    return iter(everyone.islice(everyone.bisect_right(row.cursor)))
 
 
 def _event(row: WalkRow, tables: Tables) -> Any:
@@ -181,7 +195,10 @@ def _visit(
 ) -> None:
     """Decide for one person; what raises for one is said of that one, and the walk goes on."""
     user = tables.users.get(user_id)
-    if user is None or user.known_since is None or user.known_since > row.as_of:
+    if user is None or user.known_since is None:
+        return
+    # Who comes in the second before a trigger has the trigger's time, and is meant.
+    if user.known_since > row.as_of or (row.due is not None and not was_there(user, row.due)):
         return
     try:
         decisions = list(_decisions(row, event, user, agents, tables, arrival))
@@ -195,7 +212,7 @@ def _visit(
         logger.exception("a walk's decision raised (%s)", row.identity)
         breaker.raised(row.topic, error)
         kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
-        decisions = [skip(user_id, kind, f"error: {type(error).__name__}", arrival)]
+        decisions = [skip(user, kind, f"error: {type(error).__name__}", arrival)]
         outputs = [output for one in decisions for output in routed(one, work.partition)]
     work.emit(outputs)
     for decision in decisions:

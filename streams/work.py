@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 
 from streams import kinds, topics
 from streams.decisions import Decision
-from streams.jobs import Delivery, Erase, Job, encode
+from streams.jobs import Delivery, Job, encode
 from streams.records import Output
 from tables.counts import CountsRow, Outcome
 
@@ -51,8 +51,11 @@ class Work:
             self.size += len(output.value or b"")
 
     def count(self, decision: Decision) -> None:
-        """Count the job id of a decision made for the first time."""
-        if not isinstance(decision, Erase):
+        """Count the job id of a decision made for the first time.
+
+        What is said of a job was counted with the job; what was decided against has no channel.
+        """
+        if isinstance(decision, Job) or (isinstance(decision, Delivery) and not decision.channel):
             self._jobs[decision.kind] += 1
 
     def ended(self, record: ConsumerRecord, outcome: Outcome) -> None:

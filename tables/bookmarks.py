@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.topics import RETENTION
 from tables.view import View
 
 
 class BookmarkRow(msgspec.Struct, frozen=True):
-    """Series on the list, by id, with the time (epoch seconds) of the last change; off is kept.
+    """Series on the list, by id, with the time (epoch seconds) of the last change.
 
-    A record that was forwarded may come after a younger one: the time tells.
+    A record that was forwarded may come after a younger one: the time tells. So what was taken off
+    is kept, as long as the topic keeps what might come.
     """
 
     series: dict[str, tuple[bool, float]]
@@ -28,7 +30,9 @@ class Bookmarks(View[BookmarkRow]):
         series = row.series if row else {}
         if series_id in series and series[series_id][1] > at:
             return False
-        self[user_id] = BookmarkRow({**series, series_id: (added, at)})
+        horizon = at - RETENTION.total_seconds()
+        kept = {one: entry for one, entry in series.items() if entry[0] or entry[1] >= horizon}
+        self[user_id] = BookmarkRow({**kept, series_id: (added, at)})
         return True
 
     def has(self, user_id: str, series_id: str) -> bool:

@@ -7,6 +7,7 @@ not at all. So recovery never meets half of a batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from streams.errors import TooLarge
@@ -15,7 +16,9 @@ from streams.topics import MIB, OUTPUT_LIMIT
 from tables.bookmarks import Bookmarks
 from tables.counts import Counts
 from tables.deferred import Deferred
+from tables.erased import Erased
 from tables.films import Films
+from tables.groups import Groups
 from tables.schedules import Schedules
 from tables.seen import Seen
 from tables.users import Users
@@ -23,7 +26,7 @@ from tables.view import View
 from tables.walks import Walks
 from tables.watch_history import WatchHistory
 
-# What one record batch of the changelog takes; the rest is for keys and the partition's book.
+# What one record batch of the changelog takes; the rest is for the partition's book.
 CHANGES_LIMIT: Final = OUTPUT_LIMIT - MIB // 2
 
 
@@ -32,29 +35,33 @@ class Tables:
 
     def __init__(self, films: Films, default_timezone: str) -> None:
         self.films = films
-        self.users = Users(default_timezone)
+        self.erased = Erased()
+        self.users = Users(default_timezone, self.erased)
         self.watch_history = WatchHistory()
         self.bookmarks = Bookmarks()
         self.schedules = Schedules()
         self.walks = Walks()
         self.deferred = Deferred()
+        self.groups = Groups()
         self.seen = Seen()
         self.counts = Counts()
         self._views: dict[str, View] = {  # type: ignore[type-arg]
             view.name: view
             for view in (
+                self.erased,
                 self.users,
                 self.watch_history,
                 self.bookmarks,
                 self.schedules,
                 self.walks,
                 self.deferred,
+                self.groups,
                 self.seen,
                 self.counts,
             )
         }
         self._stale = False
-        #: Bytes of JSON that the batch's changes will take in the changelog.
+        #: Bytes that the batch's changes will take in the changelog.
         self.size = 0
 
     def keep(self) -> None:
@@ -116,12 +123,18 @@ class Tables:
                 view.rebuild()
             self._stale = False
 
-    def forget(self, user_id: str) -> list[Job]:
-        """Erase a person from all tables; return the jobs that rested and will not be released."""
+    def forget(self, user_id: str, life: str, now: datetime) -> list[Job]:
+        """Erase a person from all tables; return the jobs that rested and will not be released.
+
+        `life` is the identity of the record that erases: what comes after it is another life.
+        """
+        self.erased.add(user_id, life, now)
         if user_id in self.users:
             del self.users[user_id]
         if user_id in self.bookmarks:
             del self.bookmarks[user_id]
         self.watch_history.forget(user_id)
         self.seen.forget(user_id)
-        return self.deferred.forget(user_id)
+        # No job was made of an open window: nothing is to be said of it.
+        self.groups.forget(user_id)
+        return [row.job for row in self.deferred.forget(user_id)]

@@ -13,6 +13,9 @@ import msgspec
 
 R = TypeVar("R", bound=msgspec.Struct)
 
+# What Kafka's record batch v2, the owner's epoch and the table's name add to a row at most.
+ROW: Final = 80
+
 encode: Final = msgspec.json.Encoder().encode
 
 
@@ -37,7 +40,7 @@ class View(Generic[R]):
         self._written: dict[str, bytes | None] = {}
         # The decision in hand's changes in the form in which they will be written.
         self._encoded: dict[str, bytes | None] = {}
-        #: Bytes of JSON that the batch's changes will take in the changelog.
+        #: Bytes that the batch's changes will take in the changelog.
         self.size = 0
         self._decode = msgspec.json.Decoder(self.row).decode
 
@@ -75,7 +78,7 @@ class View(Generic[R]):
         for key in self._undo:
             row = self.changes[key]
             self._encoded[key] = value = None if row is None else self.encode(row)
-            size += len(value or b"") - len(self._written.get(key) or b"")
+            size += self._added(key, value)
         return size
 
     def keep(self) -> None:
@@ -83,7 +86,7 @@ class View(Generic[R]):
         if self._encoded.keys() != self._undo.keys():
             self.weigh()
         for key, value in self._encoded.items():
-            self.size += len(value or b"") - len(self._written.get(key) or b"")
+            self.size += self._added(key, value)
             self._written[key] = value
         self._undo.clear()
         self._encoded.clear()
@@ -116,6 +119,17 @@ class View(Generic[R]):
         self.changes.clear()
         self._written.clear()
         self.size = 0
+
+    def _added(self, key: str, value: bytes | None) -> int:
+        before = self._takes(key, self._written[key]) if key in self._written else 0
+        return self._takes(key, value) - before
+
+    def _takes(self, key: str, value: bytes | None) -> int:
+        """Return how many bytes a row takes as written: a deletion takes some, too."""
+        if value is None and key not in self.rows:
+            return 0
+        length = len(key) if key.isascii() else len(key.encode())
+        return length + len(value or b"") + ROW
 
     # -- recovery and indexes
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
+from sortedcontainers import SortedList
 
 from streams.jobs import Cause
 from tables.view import View
@@ -34,6 +35,11 @@ class WalkRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str = ""
     done_at: datetime | None = None
 
+    @property
+    def subject(self) -> str:
+        """What takes turns: a campaign with all its zones, or one trigger."""
+        return self.campaign or f"{self.topic}/{self.identity}"
+
 
 class Walks(View[WalkRow]):
     """Walks by id."""
@@ -43,75 +49,53 @@ class Walks(View[WalkRow]):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Walks under way, in turn.
-        self.open: dict[str, None] = {}
-        #: Firings under way by campaign and zone, in order of due time.
-        self._firings: dict[tuple[str, str], dict[str, None]] = {}
-        # Those that ended, in order of their end: a tick looks at the first alone.
-        self._ended: dict[str, None] = {}
+        #: Walks under way by what they are about, in turn; those of one in order of due time.
+        self.open: dict[str, dict[str, None]] = {}
+        self._ended: SortedList[tuple[datetime, str]] = SortedList()
 
     def index(self, key: str, old: WalkRow | None, new: WalkRow | None) -> None:
-        if new is None:
-            self._ended.pop(key, None)
-        elif new.done_at is not None:
-            self._ended[key] = None
-        if new is None or new.done_at is not None:
-            self.open.pop(key, None)
-            if old is not None and (pair := _pair(old)) in self._firings:
-                self._firings[pair].pop(key, None)
-                if not self._firings[pair]:
-                    del self._firings[pair]
-        elif key not in self.open:
-            self.open[key] = None
-            if pair := _pair(new):
-                self._firings.setdefault(pair, {})[key] = None
+        if old is not None and old.done_at is not None:
+            self._ended.remove((old.done_at, key))
+        elif old is not None and (new is None or new.done_at is not None):
+            walks = self.open[old.subject]
+            del walks[key]
+            if not walks:
+                del self.open[old.subject]
+        if new is not None and new.done_at is not None:
+            self._ended.add((new.done_at, key))
+        elif new is not None:
+            self.open.setdefault(new.subject, {})[key] = None
 
     def rebuild(self) -> None:
         self.open.clear()
-        self._firings.clear()
+        self._ended.clear()
         # Opened in order of due time, whatever order the changelog keeps them in.
         for key, row in sorted(self.rows.items(), key=lambda item: item[1].as_of):
             self.index(key, None, row)
-        ended = sorted((row.done_at, key) for key, row in self.rows.items() if row.done_at)
-        self._ended = dict.fromkeys(key for _, key in ended)
+
+    @property
+    def number_open(self) -> int:
+        """How many walks are under way."""
+        return sum(map(len, self.open.values()))
 
     def ended_before(self, horizon: datetime) -> Iterator[str]:
         """Yield the ids of walks that ended before that time, the longest ended first."""
-        for key in self._ended:
-            row = self.get(key)
-            if row is None:
-                continue
-            if row.done_at is None or row.done_at >= horizon:
-                return
-            yield key
+        return (key for _, key in self._ended.irange(maximum=(horizon, "")) if key in self)
 
     def of_zone(self, zone: str) -> list[WalkRow]:
         """Return the firings under way through the users of a zone, in order of due time."""
-        rows = [
-            row
-            for (_, place), keys in self._firings.items()
-            if place == zone
-            for key in keys
-            if (row := self.get(key)) is not None and row.done_at is None
-        ]
-        return sorted(rows, key=lambda row: row.as_of)
+        rows = (self.get(key) for walks in self.open.values() for key in walks)
+        found = [row for row in rows if row is not None and row.zone == zone and not row.done_at]
+        return sorted(found, key=lambda row: row.as_of)
 
-    def waits_for_another(self, key: str, row: WalkRow) -> bool:
-        """Tell whether a firing has to wait for an earlier one of its campaign and zone.
+    def next(self) -> list[str]:
+        """Return the ids of the walks whose turn it is, and put them at the end of the line.
 
-        A person keeps the last occurrence that was theirs: what came after it must not overtake.
+        They are to be taken in this order: a person keeps the last occurrence that was theirs, so
+        a later one of the same campaign must not overtake.
         """
-        pair = _pair(row)
-        return pair is not None and next(iter(self._firings.get(pair, ())), key) != key
-
-    def next(self) -> str | None:
-        """Return the id of the walk whose turn it is, and put it at the end of the line."""
-        for key in self.open:
-            del self.open[key]
-            self.open[key] = None
-            return key
-        return None
-
-
-def _pair(row: WalkRow) -> tuple[str, str] | None:
-    return None if row.campaign is None else (row.campaign, row.zone or "")
+        for subject, walks in self.open.items():
+            del self.open[subject]
+            self.open[subject] = walks
+            return list(walks)
+        return []

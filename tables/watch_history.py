@@ -9,23 +9,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from struct import Struct
-from sys import intern
+from itertools import islice
+from struct import Struct, pack
 from typing import Final, NamedTuple
 
 import msgspec
 
 from streams.events import Watch
 from streams.fields import zone
+from tables.months import MAX_OFFSET, MONTHS_KEPT, begins, kept_since, month_of, months_back
 from tables.users import UserRow
 from tables.view import View, encode
 from tables.zones import spans
-
-# How far back watches are kept (docs/architecture.md, "Statistics").
-MONTHS_KEPT: Final = 24
-# No zone is further from UTC than this: a local month lies within its UTC months and a day more.
-MAX_OFFSET: Final = timedelta(days=1)
 
 
 class WatchRow(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +38,8 @@ class Stored(msgspec.Struct, frozen=True):
     watches: list[tuple[str, int, float]]
 
 
+# From the first of a month so long later it is always the next one.
+LONGEST_MONTH: Final = timedelta(days=31)
 # The film's number in memory, epoch seconds, milliseconds watched.
 MONTH_ENTRY: Final = Struct("<III")
 
@@ -53,31 +50,6 @@ class Watched(NamedTuple):
     film_id: str
     at: int
     seconds: float
-
-
-def month_of(at: datetime) -> str:
-    """Return the month of a time in its own zone, such as 2026-11."""
-    return f"{at.year:04d}-{at.month:02d}"
-
-
-def month_before(month: str) -> str:
-    """Return the month before."""
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year - 1:04d}-12" if number == 1 else f"{year:04d}-{number - 1:02d}"
-
-
-@lru_cache(maxsize=64)
-def oldest_month(month: str) -> str:
-    """Return the oldest UTC month that is kept in that one."""
-    *_, oldest = months_back(month, MONTHS_KEPT + 1)
-    return oldest
-
-
-def months_back(month: str, count: int) -> Iterator[str]:
-    """Yield that month and those before it, `count` in all."""
-    for _ in range(count):
-        yield month
-        month = month_before(month)
 
 
 class LocalTime:
@@ -102,8 +74,8 @@ class WatchHistory(View[WatchRow]):
 
     def __init__(self) -> None:
         super().__init__()
-        #: The UTC months there are for each user.
-        self.months: dict[str, tuple[str, ...]] = {}
+        #: The keys of each UTC month, some of them gone. A set would take five times as much.
+        self.by_month: dict[str, list[str]] = {}
         self._films: list[str] = []
         self._numbers: dict[str, int] = {}
         self._stored = msgspec.json.Decoder(Stored).decode
@@ -117,9 +89,8 @@ class WatchHistory(View[WatchRow]):
 
     def of_month(self, user: UserRow, month: str, default_timezone: str) -> list[Watched]:
         """Return the watches of a user's local month, from the three UTC months it can touch."""
-        year, number = int(month[:4]), int(month[5:])
-        first = datetime(year, number, 1, tzinfo=UTC)
-        beyond = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC) + MAX_OFFSET
+        first = begins(month)
+        beyond = begins(month_of(first + LONGEST_MONTH)) + MAX_OFFSET
         keys = (month_of(first - MAX_OFFSET), month, month_of(beyond))
         # Wherever the person was, the month lies within the outer bounds and holds the inner ones.
         day = MAX_OFFSET.total_seconds()
@@ -151,7 +122,8 @@ class WatchHistory(View[WatchRow]):
 
     def films(self, user_id: str) -> set[str]:
         """Return all films the user has watched, of all months that are kept."""
-        rows = (self.get(f"{user_id}|{month}") for month in self.months.get(user_id, ()))
+        # Months that anybody watched in: an index of each person's would take more than it saves.
+        rows = (self.get(f"{user_id}|{month}") for month in self.by_month)
         films = self._films
         return {
             films[number]
@@ -160,41 +132,63 @@ class WatchHistory(View[WatchRow]):
             for number, _, _ in MONTH_ENTRY.iter_unpack(row.packed)
         }
 
+    def expire(self, now: datetime, limit: int) -> None:
+        """Forget up to `limit` rows of months that are not kept any more."""
+        oldest = month_of(kept_since(now))
+        for month in sorted(month for month in self.by_month if month < oldest):
+            # Not those that the batch in hand has deleted: they are there until it is merged.
+            live = (key for key in reversed(self.by_month[month]) if key in self)
+            for key in list(islice(live, limit)):
+                del self[key]
+                limit -= 1
+
     def forget(self, user_id: str) -> None:
         """Erase a person's history."""
-        for month in self.months.get(user_id, ()):
-            del self[f"{user_id}|{month}"]
+        for month in self.by_month:
+            if (key := f"{user_id}|{month}") in self.rows:
+                del self[key]
         for key in [key for key in self.changes if key.rpartition("|")[0] == user_id]:
             del self[key]
 
     def index(self, key: str, old: WatchRow | None, new: WatchRow | None) -> None:
         if (old is None) == (new is None):
             return
-        user_id, _, month = key.rpartition("|")
-        months = self.months.get(user_id, ())
+        month = key.rpartition("|")[2]
         if new is not None:
-            self.months[user_id] = (*months, intern(month))
-        elif len(months) > 1:
-            self.months[user_id] = tuple(one for one in months if one != month)
-        else:
-            del self.months[user_id]
+            self.by_month.setdefault(month, []).append(key)
+            return
+        keys = self.by_month[month]
+        # From the end, where `expire` takes them; what is gone before it goes with the month.
+        while keys and keys[-1] not in self.rows:
+            keys.pop()
+        if not keys:
+            del self.by_month[month]
 
     def rebuild(self) -> None:
-        self.months.clear()
+        self.by_month.clear()
         super().rebuild()
 
     def encode(self, row: WatchRow) -> bytes:
         return encode(Stored([(film, at, seconds) for film, at, seconds in self._watches(row)]))
 
     def decode(self, key: str, value: bytes) -> WatchRow:
-        return WatchRow(b"".join(self._entry(*watch) for watch in self._stored(value).watches))
+        # In one go: a recovery reads millions.
+        known = self._numbers.get
+        fields: list[int] = []
+        for film_id, at, seconds in self._stored(value).watches:
+            number = known(film_id)
+            fields += self._number(film_id) if number is None else number, at, round(seconds * 1000)
+        return WatchRow(pack(f"<{len(fields)}I", *fields))
 
     def _entry(self, film_id: str, at: int, seconds: float) -> bytes:
+        return MONTH_ENTRY.pack(self._number(film_id), at, round(seconds * 1000))
+
+    def _number(self, film_id: str) -> int:
         number = self._numbers.get(film_id)
         if number is None:
             number = self._numbers[film_id] = len(self._films)
             self._films.append(film_id)
-        return MONTH_ENTRY.pack(number, at, round(seconds * 1000))
+        return number
 
     def _watches(self, row: WatchRow) -> Iterator[Watched]:
         films = self._films

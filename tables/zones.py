@@ -23,14 +23,18 @@ ENTRIES: Final = 16
 # ... and beyond, where a cinema sends all its profiles again every night, those of so long.
 LATE: Final = 7 * 86_400.0
 
+NEVER: Final = float("-inf")
+
 #: (epoch seconds, source, zone or None for "none said")
 Entry = tuple[float, int, str | None]
 
 _place: Final = itemgetter(0, 1)
 
 
-def add(history: Sequence[Entry], at: float, source: int, zone: str | None) -> list[Entry]:
-    """Return the history with one more entry, in order of time.
+def add(
+    history: Sequence[Entry], at: float, source: int, zone: str | None, since: float = NEVER
+) -> list[Entry]:
+    """Return the history with one more entry, in order of time, as far as it tells of `since`.
 
     Of two from one source at one time the one that came last holds.
     """
@@ -40,7 +44,23 @@ def add(history: Sequence[Entry], at: float, source: int, zone: str | None) -> l
         entries[index] = (at, source, zone)
     else:
         entries.insert(index, (at, source, zone))
+    if entries[0][0] < since:
+        entries = _pruned(entries, since)
     return _thinned(entries) if len(entries) > ENTRIES else entries
+
+
+def _pruned(entries: list[Entry], since: float) -> list[Entry]:
+    """Return the entries without those that say nothing of any time from `since` on.
+
+    Before it the last of each source is left. Where none of these says a zone, the last that did
+    is left, too: the person was somewhere, and what comes later does not hold backwards.
+    """
+    first = bisect_left(entries, since, key=itemgetter(0))
+    before, after = entries[:first], entries[first:]
+    left = set({entry[1]: entry for entry in before}.values())
+    if not any(zone for _, _, zone in left):
+        left.update([entry for entry in before if entry[2]][-1:])
+    return sorted(left, key=_place) + after
 
 
 def _thinned(entries: list[Entry]) -> list[Entry]:
@@ -66,10 +86,10 @@ def spans(history: Sequence[Entry], default: str) -> Iterator[tuple[float, str]]
         if now is None and before is not None:
             now = default
         if now is not None and now != before:
-            yield (float("-inf") if before is None else at), now
+            yield (NEVER if before is None else at), now
             before = now
     if before is None:
-        yield float("-inf"), default
+        yield NEVER, default
 
 
 def zone_at(history: Sequence[Entry], at: float, default: str) -> str:

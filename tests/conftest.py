@@ -20,11 +20,14 @@ import msgspec
 import psutil
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
 from dev import services
+from dev.children import die_with_parent
 from dev.services import EMBEDDED, KAFKA, Service
 from dev.stack import Addresses
+from tests.browser import launched
 
 # As long as the supervisor itself may take for services and workers.
 READY_LIMIT = 180.0
@@ -109,6 +112,13 @@ async def mailbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mai
         yield MailboxAddresses(service.address, url)
 
 
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Give a browser; a test opens contexts of its own in it."""
+    async with launched() as found:
+        yield found
+
+
 class Up:
     """A `python -m dev up` of its own process, as a person would run it."""
 
@@ -119,7 +129,11 @@ class Up:
         self._errors = data / "up.stderr"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                preexec_fn=die_with_parent(),
             )
         line = self._first_line()
         self.addresses = msgspec.json.decode(line, type=Addresses)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
+from dev.children import die_with_parent
 from dev.ports import free_port
 from tests.integration.cinema import Gauges
 
@@ -55,6 +56,7 @@ class Worker:
                 cwd=ROOT,
                 stdout=output,
                 stderr=output,
+                preexec_fn=die_with_parent(),
             )
 
     async def stop(self) -> float:

@@ -51,6 +51,14 @@ class InboxEntry(NamedTuple):
     mark: str | None
 
 
+class Turn(NamedTuple):
+    """Whose events of which topic became jobs of which lane, without having been sent on."""
+
+    lane: str
+    user_id: str
+    topic: str
+
+
 class _Letter(msgspec.Struct):
     topic: str
     partition: int
@@ -69,6 +77,8 @@ class Evidence:
     """Everything that the verifier looks at."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
+    #: The offsets of the events whose jobs came on a lane, in the order in which they came first.
+    turns: defaultdict[Turn, list[int]] = field(default_factory=lambda: defaultdict(list))
     deliveries: defaultdict[str, list[Delivery]] = field(default_factory=lambda: defaultdict(list))
     inbox: list[InboxEntry] = field(default_factory=list)
     letters: dict[Place, list[str]] = field(default_factory=dict)
@@ -81,6 +91,7 @@ class Evidence:
     declared: set[str] = field(default_factory=set)
     refetched: int = 0
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _came: set[tuple[str, str]] = field(default_factory=set)
 
     def hear(self, record: Record) -> None:
         """Take in one record of a topic."""
@@ -90,7 +101,7 @@ class Evidence:
         match record.topic:
             case "outbox" | "outbox_urgent" | "held":
                 if b'"kind":"erase"' not in record.value:
-                    self._job(record.value)
+                    self._job(record)
             case "deliveries":
                 delivery = _DELIVERY.decode(record.value)
                 self.deliveries[delivery.job_id].append(delivery)
@@ -105,8 +116,17 @@ class Evidence:
                 place = Place(letter.topic, letter.partition, letter.offset)
                 self.letters.setdefault(place, []).append(letter.error)
 
-    def _job(self, value: bytes) -> None:
+    def _job(self, record: Record) -> None:
+        value = record.value or b""
         job = _JOB.decode(value)
+        lane, cause = (record.topic, job.job_id), job.cause
+        # What was sent on from another partition has no place among those of this one, and what is
+        # tried again comes when it may.
+        here = record.topic != "held" and cause["partition"] == record.partition
+        if here and lane not in self._came:
+            turn = Turn(record.topic, job.user_id, cause["topic"])
+            self.turns[turn].append(cause["offset"])
+        self._came.add(lane)
         known = self.jobs.get(job.job_id)
         if known is None or job.attempt >= known.attempt:
             job.mark = told_by(marks_in(value))

@@ -55,6 +55,8 @@ class Summary(msgspec.Struct, kw_only=True):
     wrong_statistics: int
     inboxes_checked: int
     live_frames: int
+    orders_checked: int
+    wrong_orders: int
     inbox_errors: int
     dead_letters_expected: int
     dead_letters_found: int
@@ -77,6 +79,7 @@ class Summary(msgspec.Struct, kw_only=True):
         wrong = (
             self.lost,
             self.twice_unexcused,
+            self.wrong_orders,
             self.wrong_statistics,
             self.inbox_errors,
             self.wrong_dead_letters,
@@ -122,6 +125,8 @@ def counted(
             (round(one.until - one.at, 2) for one in accidents.past if one.what == "end"),
             default=None,
         ),
+        "orders_checked": sum(len(offsets) > 1 for offsets in evidence.turns.values()),
+        "wrong_orders": wrong["order"],
         "inbox_errors": wrong["inbox"],
         "dead_letters_expected": len(book.refused),
         "dead_letters_found": len(evidence.letters),

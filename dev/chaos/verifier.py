@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from dev.chaos.book import Book
 from dev.chaos.evidence import Evidence, Job
@@ -16,7 +16,11 @@ from dev.chaos.repeats import repeats
 from dev.chaos.wants import Entry, Mail
 from streams.jobs import FINAL_STATUSES
 
-What = Literal["lost", "twice", "statistics", "inbox", "dead letters", "unknown", "numbers"]
+What = Literal[
+    "lost", "twice", "order", "statistics", "inbox", "dead letters", "unknown", "numbers"
+]
+# Topics whose events name each person they are about.
+BY_NAME: Final = frozenset({"registration", "activity", "letters"})
 
 
 class Finding(NamedTuple):
@@ -31,6 +35,7 @@ def verify(book: Book, evidence: Evidence) -> Iterator[Finding]:
     yield from mails(book, evidence)
     yield from outcomes(evidence)
     yield from twice(evidence)
+    yield from order(evidence)
     yield from inboxes(book, evidence)
     yield from sockets(book, evidence)
     yield from statistics(book, evidence)
@@ -85,6 +90,16 @@ def twice(evidence: Evidence) -> Iterator[Finding]:
                 f"{repeat.message_id} to {repeat.to}: taken at {repeat.first:.3f} "
                 f"and again at {repeat.second:.3f}",
             )
+
+
+def order(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the people whose jobs came in another order than their events of the same topic.
+
+    What a walk says has no order: two of them take turns, and the later may be the faster.
+    """
+    for turn, offsets in evidence.turns.items():
+        if turn.topic in BY_NAME and any(later < earlier for earlier, later in pairwise(offsets)):
+            yield Finding("order", f"{turn}: the jobs of the events at {offsets}")
 
 
 def inboxes(book: Book, evidence: Evidence) -> Iterator[Finding]:

@@ -100,8 +100,8 @@ def reports(book: Book, seen: Seen) -> Iterator[str]:
     for job in seen.jobs.values():
         if job.numbers is None:
             continue
-        month = book.reports.get((job.user_id, job.occasion))
-        wanted = month and (month.films, month.seconds, month.top_genre)
+        report = book.reports.get((job.user_id, job.occasion))
+        wanted = report and report.numbers
         if wanted != job.numbers:
             yield f"{job.user_id}: the mail for {job.occasion} says {job.numbers}, not {wanted}"
 

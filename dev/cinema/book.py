@@ -15,7 +15,7 @@ from dev.cinema.facts import Confirmed, Fact, Joined, Left, Released, Wrote
 from dev.cinema.life import Life
 from dev.cinema.people import user_of
 from dev.cinema.script import Story
-from dev.cinema.statistics import Month, Statistics
+from dev.cinema.statistics import Report, Statistics
 from dev.cinema.timetable import Timetable
 
 
@@ -29,7 +29,7 @@ class Book:
         timetable = Timetable(story)
         self.dues: list[Due] = []
         #: The numbers of each monthly mail as they were known when it was written.
-        self.reports: dict[tuple[str, str], Month] = {}
+        self.reports: dict[tuple[str, str], Report] = {}
         self.addresses = _everyone(story)
         for user_id, address in self.addresses.items():
             life = Life(story, user_id, address, timetable, self.statistics)

@@ -116,10 +116,21 @@ class Left(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Fact):
-    """Something for a person's inbox."""
+    """Something for a person's inbox; several `times` at once it is one entry that counts them."""
 
     user_id: str
     body: str
+    times: int = 1
+
+    @property
+    def occasion(self) -> str:
+        """What the entry says."""
+        return counted(self.body, self.times)
+
+
+def counted(body: str, times: int) -> str:
+    """Return an entry's body with the number of events that it stands for."""
+    return body if times == 1 else f"{body} ({times} times)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from dev.cinema.people import user_of
 from dev.cinema.plot import out_at
 from dev.cinema.saying import Saying
 from dev.cinema.script import Story
-from dev.cinema.statistics import Month, Statistics
+from dev.cinema.statistics import Report, Statistics
 from dev.cinema.timetable import Campaign, Timetable
 from streams.fields import zone
 
@@ -62,7 +62,7 @@ class Life:
         self.said: set[tuple[str, datetime]] = set()
         self.weeks: set[str] = set()
         self.letters: dict[str, datetime] = {}
-        self.reports: dict[tuple[str, str], Month] = {}
+        self.reports: dict[tuple[str, str], Report] = {}
 
     def live(
         self, personal: Mapping[int, Sequence[Fact]], plot: Mapping[int, Sequence[Fact]]
@@ -107,7 +107,7 @@ class Life:
             case Bookmarked():
                 now.bookmarked.discard(fact.series_id)
             case Noted():
-                self.saying.say(ACTIVITY, fact.body, start)
+                self.saying.say(ACTIVITY, fact.occasion, start)
 
     def _reached(self, fact: Fact) -> None:
         now, start = self.now, self.span.start(self.step)
@@ -178,6 +178,6 @@ class Life:
 
     def _monthly(self, local: datetime, due: datetime, when: datetime) -> None:
         month = month_before(local)
-        numbers = self.statistics.of(self.now.user_id, month, self.step)
-        if numbers.films and self.saying.say(MONTHLY, month, when, due):
-            self.reports[self.now.user_id, month] = numbers
+        report = self.statistics.report(self.now.user_id, month, self.step)
+        if report.this.films and self.saying.say(MONTHLY, month, when, due):
+            self.reports[self.now.user_id, month] = report

@@ -68,7 +68,9 @@ class Lives:
         if not changes and self.random.random() < 0.2:
             step = self.calm(self.random.randrange(joined + 2, self.span.steps - 4))
             body = f"{person.username}: someone has answered your review, no. {number + 1}"
-            yield Noted(step=step, user_id=person.user_id, body=body)
+            # Some reviews are much talked about.
+            times = 2 + number % 5 if number % 3 == 0 else 1
+            yield Noted(step=step, user_id=person.user_id, body=body, times=times)
 
     def calm(self, step: int) -> int:
         """Return the first step from that one on in which the editors do nothing."""

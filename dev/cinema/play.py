@@ -11,6 +11,7 @@ import aiohttp
 
 from dev.cinema.almanac import PUNCTUAL, TICK
 from dev.cinema.feed import Feed
+from dev.cinema.records import Record
 from dev.cinema.rest import Rest
 from dev.cinema.script import Step, Story
 from dev.cinema.seen import Seen
@@ -20,7 +21,7 @@ from dev.cinema.visits import Postbox
 from dev.stack import Addresses
 from streams.topics import FILMS, TOPICS
 
-# Records whose outcome does not depend on the time.
+# Topics whose records' outcome does not depend on the time.
 TIMELESS: Final = frozenset({"watch_history", "bookmarks", "activity", "letters"})
 
 
@@ -74,9 +75,7 @@ class Play:
     def _in_any_order(self, step: Step) -> bool:
         """Tell whether it makes no difference when in the step its records are processed."""
         ticks = self.story.span.ticks(step.number)
-        return TIMELESS.issuperset(record.topic for record in step.records) and not (
-            self._moments.intersection(ticks)
-        )
+        return all(map(_timeless, step.records)) and not self._moments.intersection(ticks)
 
     def _stretches(self, step: int) -> Iterator[list[datetime]]:
         """Yield the step's ticks; the clock stops soon after something has come due.
@@ -94,6 +93,11 @@ class Play:
                 ticks, due = [], None
         if ticks:
             yield ticks
+
+
+def _timeless(record: Record) -> bool:
+    """Tell whether a record's outcome is the same at any time; of a group it goes by the clock."""
+    return record.topic in TIMELESS and b'"group"' not in (record.value or b"")
 
 
 def _moments(story: Story) -> set[datetime]:

@@ -175,7 +175,12 @@ class Scribe:
     @_write.register
     def _noted(self, fact: Noted) -> Iterator[Record | Visit]:
         value = {"user_id": fact.user_id, "body": fact.body}
-        yield self._record(fact, "activity", fact.user_id, value)
+        if fact.times == 1:
+            yield self._record(fact, "activity", fact.user_id, value)
+            return
+        for number in range(fact.times):
+            named = {"event_id": f"e{self.number:06d}-{number}", "group": "answers"}
+            yield self._record(fact, "activity", fact.user_id, value | named, named=False)
 
     @_write.register
     def _wrote(self, fact: Wrote) -> Iterator[Record | Visit]:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from dev.cinema.dues import ACTIVITY, EPISODE, LETTER, MONTHLY, TIP, WEEKLY
+from dev.cinema.facts import counted
 from dev.cinema.films import SERIES
 from dev.cinema.tail import Entry
 
@@ -16,7 +17,6 @@ NAMED_BY: Final = {
     WEEKLY: "week",
     MONTHLY: "month",
     LETTER: "subject",
-    ACTIVITY: "body",
     TIP: "campaign_id",
 }
 SERIES_ID: Final = {series.name: series.series_id for series in SERIES}
@@ -67,7 +67,7 @@ class Job:
     occasion: str
     locale: str
     to: str
-    numbers: tuple[int, int, str | None] | None
+    numbers: tuple[Any, ...] | None
 
 
 class Status(NamedTuple):
@@ -129,8 +129,7 @@ class Seen:
         if job.job_id not in self.jobs:
             numbers = None
             if job.kind == MONTHLY:
-                context = job.context
-                numbers = context["films"], context["seconds"], context["top_genre"]
+                numbers = _numbers(job.context)
             occasion = _occasion(job.kind, job.context)
             self.jobs[job.job_id] = Job(
                 job.user_id, job.channel, job.kind, occasion, job.locale, job.to, numbers
@@ -159,8 +158,24 @@ def _occasion(kind: str, context: dict[str, Any]) -> str:
     if kind == EPISODE:
         name = context["serial_name"]
         return f"{SERIES_ID.get(name, name)}/{context['episode']}"
+    if kind == ACTIVITY:
+        return counted(context["body"], context.get("count", 1))
     named = NAMED_BY.get(kind)
     return str(context[named]) if named else ""
+
+
+def _numbers(context: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a monthly report says, in the order of `statistics.py`."""
+    genres = tuple((one["genre"], one["films"], one["seconds"]) for one in context["genres"])
+    before = context["previous"]
+    return (
+        context["films"],
+        context["seconds"],
+        genres,
+        context["top_genre"],
+        context["streak"],
+        before and (before["films"], before["seconds"]),
+    )
 
 
 _JOB: Final = msgspec.json.Decoder(_Job)

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from dev.cinema.almanac import month_before
 from dev.cinema.facts import Joined, Moved, Watched
 from dev.cinema.films import CATALOGUE
 from dev.cinema.script import Story
@@ -18,22 +19,23 @@ SCHEMA: Final = """
     CREATE TABLE genres (film_id TEXT, genre TEXT);
     CREATE TABLE watches (user_id TEXT, film_id TEXT, at REAL, seconds INTEGER, told INTEGER);
     CREATE VIEW local AS
-        SELECT user_id, film_id, seconds, told, local_month(at, coalesce(
+        SELECT user_id, film_id, seconds, told, local_day(at, coalesce(
             (SELECT zone FROM zones z WHERE z.user_id = w.user_id AND z.since <= w.at
              ORDER BY since DESC LIMIT 1),
             (SELECT zone FROM zones z WHERE z.user_id = w.user_id ORDER BY since LIMIT 1)
-        )) AS month
+        )) AS day
         FROM watches w;
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A person's month: distinct films, seconds, and genres as (name, films, seconds)."""
+    """A person's month: distinct films, seconds, genres as (name, films, seconds), longest run."""
 
     films: int
     seconds: int
     genres: tuple[tuple[str, int, int], ...]
+    streak: int = 0
 
     @property
     def top_genre(self) -> str | None:
@@ -41,12 +43,27 @@ class Month:
         return self.genres[0][0] if self.genres else None
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a monthly mail says: a month and, where anything was watched in it, the one before."""
+
+    this: Month
+    before: Month | None
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """What the mail's job says, in the order of `seen.py`."""
+        this, before = self.this, self.before
+        compared = before and (before.films, before.seconds)
+        return this.films, this.seconds, this.genres, this.top_genre, this.streak, compared
+
+
 class Statistics:
     """Counts months; `told` says how much of the story is known: all of the steps up to it."""
 
     def __init__(self, story: Story) -> None:
         self._base = sqlite3.connect(":memory:")
-        self._base.create_function("local_month", 2, _local_month, deterministic=True)
+        self._base.create_function("local_day", 2, _local_day, deterministic=True)
         self._base.executescript(SCHEMA)
         self._base.executemany(
             "INSERT INTO genres VALUES (?, ?)",
@@ -62,7 +79,7 @@ class Statistics:
             ],
         )
         # The view asks for a zone for each watch: once is enough.
-        self._base.execute("CREATE TABLE months AS SELECT * FROM local")
+        self._base.execute("CREATE TABLE months AS SELECT *, substr(day, 1, 7) AS month FROM local")
         self._base.execute("CREATE INDEX of_months ON months (user_id, month)")
         self._base.execute("CREATE INDEX of_genres ON genres (film_id)")
 
@@ -81,7 +98,22 @@ class Statistics:
             " GROUP BY genre ORDER BY films DESC, seconds DESC, genre",
             which,
         ).fetchall()
-        return Month(films, seconds, tuple(genres))
+        # Days of one run are as far from each other as their numbers.
+        (streak,) = self._base.execute(
+            "WITH days AS (SELECT DISTINCT julianday(day) AS day FROM months"
+            " WHERE user_id = ? AND month = ? AND told <= ?),"
+            " runs AS (SELECT day - row_number() OVER (ORDER BY day) AS run FROM days)"
+            " SELECT coalesce(max(length), 0) FROM"
+            " (SELECT count(*) AS length FROM runs GROUP BY run)",
+            which,
+        ).fetchone()
+        return Month(films, seconds, tuple(genres), streak)
+
+    def report(self, user_id: str, month: str, told: int) -> Report:
+        """Return a month with the one before as the first `told` steps tell them."""
+        first = datetime.fromisoformat(f"{month}-01")
+        before = self.of(user_id, month_before(first), told)
+        return Report(self.of(user_id, month, told), before if before.films else None)
 
     def months(self) -> list[str]:
         """Return all months in which anybody watched anything."""
@@ -89,8 +121,8 @@ class Statistics:
         return [month for (month,) in rows]
 
 
-def _local_month(at: float, zone: str) -> str:
-    return f"{datetime.fromtimestamp(at, UTC).astimezone(rules(zone)):%Y-%m}"
+def _local_day(at: float, zone: str) -> str:
+    return f"{datetime.fromtimestamp(at, UTC).astimezone(rules(zone)):%Y-%m-%d}"
 
 
 def _zones(story: Story) -> Iterable[tuple[str, float, str]]:

@@ -12,6 +12,7 @@ from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
 from streams.web.intake import BODY_LIMIT, Intake
+from streams.web.months import Months
 from streams.web.operators import Operators, login_link
 from streams.web.pages import Pages
 from streams.web.peers import Peers
@@ -32,5 +33,6 @@ def mount(web_app: web.Application, site: Site) -> None:
     Health(site.waiting, site.metrics).mount(web_app)
     Intake(site, guard).mount(web_app)
     Users(site, guard, peers).mount(web_app)
+    Months(site, pages, peers).mount(web_app)
     Operators(site, guard, pages, peers).mount(web_app)
     pages.mount(web_app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from streams import links
 from streams.metrics import MISSING, Row
 from streams.settings import Settings
 from streams.web.answers import answer, form
+from streams.web.campaigns import firings, listed, merged
 from streams.web.guard import Guard
 from streams.web.pages import Pages
 from streams.web.peers import ROUTED, Peers
@@ -63,29 +65,43 @@ class Operators:
         return response
 
     async def campaigns(self, request: web.Request) -> web.Response:
-        """List the campaigns, each with its next instants."""
-        if (refusal := self._guard.reader(request)) is not None:
+        """List the campaigns, each with its next instants: as JSON, to a browser as a page."""
+        if (refusal := self._closed(request)) is not None:
             return refusal
-        return answer(await self._campaigns(request))
+        found = await self._campaigns(request)
+        if ROUTED in request.headers:
+            return answer(found)
+        if wants_page(request):
+            return self._pages.page(
+                request,
+                "campaigns",
+                campaigns=found,
+                firings={one["campaign_id"]: firings(one["next"]) for one in found},
+            )
+        return answer(listed(found))
+
+    def _closed(self, request: web.Request) -> web.Response | None:
+        """Return the refusal of who may not read: to a browser that may log in, the way in."""
+        refusal = self._guard.reader(request)
+        if refusal is not None and refusal.status == 401 and wants_page(request):
+            return self._pages.page(request, "login", status=401, link="", stale=False, wrong=False)
+        return refusal
 
     async def _campaigns(self, request: web.Request) -> list[dict[str, Any]]:
         """Return the campaigns as all workers know them: zones and audiences are by partition."""
-        found = [dict(campaign) for campaign in self._site.campaigns()]
-        if ROUTED in request.headers:
-            return found
-        asked = (self._peers.ask(request, base, "/campaigns") for base in self._site.peers())
-        for reply in await asyncio.gather(*asked):
+        peers = () if ROUTED in request.headers else self._site.peers()
+        asked = (self._peers.ask(request, base, "/campaigns") for base in peers)
+        ours, *replies = await asyncio.gather(self._site.campaigns(), *asked)
+        found = [dict(campaign) for campaign in ours]
+        for reply in replies:
             if reply is not None and reply.status == 200:
                 found = merged(found, msgspec.json.decode(reply.body))
-        return found
+        # Partitions hear of them in different orders.
+        return sorted(found, key=itemgetter("campaign_id"))
 
     async def status(self, request: web.Request) -> web.Response:
         """Show what this worker waits for, its campaigns and its numbers; refreshes itself."""
-        if (refusal := self._guard.reader(request)) is not None:
-            if "text/html" in request.headers.get("Accept", "") and refusal.status == 401:
-                return self._pages.page(
-                    request, "login", status=401, link="", stale=False, wrong=False
-                )
+        if (refusal := self._closed(request)) is not None:
             return refusal
         rows = await self._site.metrics.rows()
         return self._pages.page(
@@ -105,15 +121,9 @@ class Operators:
         )
 
 
-def merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return two workers' campaigns as one list: zones of both, audiences added up."""
-    found = {campaign["campaign_id"]: campaign for campaign in ours}
-    for campaign in theirs:
-        known = found.setdefault(campaign["campaign_id"], campaign)
-        if known is not campaign:
-            known["audience_now"] += campaign["audience_now"]
-            known["next"] = {**campaign["next"], **known["next"]}
-    return list(found.values())
+def wants_page(request: web.Request) -> bool:
+    """Tell whether a browser is asking: programs name JSON, or take anything."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def summed(rows: Sequence[Row], name: str, label: str) -> dict[str, int]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from streams import formats
 from streams.settings import LOCALES
 from streams.web.answers import POLICY
 
@@ -34,6 +35,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._filters = {locale: formats.filters(locale) for locale in LOCALES}
         self._texts = {locale: _texts(locale) for locale in LOCALES}
         self._files = {
             path.name: (path.read_bytes(), TYPES[path.suffix])
@@ -61,7 +63,7 @@ class Pages:
         """Render templates/pages/<name>.html. `form_to` is a URL that its form may lead on to."""
         chosen = locale or self.locale(request)
         text = self._environment.get_template(f"{name}.html").render(
-            t=self._texts[chosen], locale=chosen, page=name, **context
+            t=self._texts[chosen], f=self._filters[chosen], locale=chosen, page=name, **context
         )
         response = web.Response(text=text, status=status, content_type="text/html")
         response.headers["Content-Language"] = chosen

@@ -10,8 +10,8 @@ from yarl import URL
 
 #: Set on a request that a worker passes on; one that has it is not passed on again.
 ROUTED: Final = "Cinema-Routed"
-#: The caller's own credentials: the worker that is asked looks at them itself.
-CREDENTIALS: Final = ("Authorization", "Cookie")
+#: The caller's own credentials, which the worker that is asked looks at itself, and language.
+PASSED: Final = ("Authorization", "Cookie", "Accept-Language")
 # A peer answers from memory: one that is silent for so long is stopping or dead.
 TIMEOUT: Final = ClientTimeout(total=5.0)
 
@@ -42,7 +42,7 @@ class Peers:
         `path` is quoted; the query goes along.
         """
         assert self._client is not None
-        headers = {name: request.headers[name] for name in CREDENTIALS if name in request.headers}
+        headers = {name: request.headers[name] for name in PASSED if name in request.headers}
         url = URL(base.rstrip("/") + path, encoded=True).with_query(request.query)
         try:
             async with self._client.get(

@@ -21,10 +21,10 @@ class Site:
     """Settings, and callables that app.py gives.
 
     `statistics(user_id, month)` looks up this worker's tables: the contract's object; raises
-    Recovering while they are not complete. `owner_url(user_id)` is the base URL of the worker
-    that has the user's partition, None where it is this one; raises Recovering while nobody has
-    it. `deliveries` is what its address answers; `campaigns` what this worker's partitions know,
-    and `peers` are the base URLs of the other workers, who know the rest.
+    Recovering while they are not complete, NotKept for a month of long ago. `owner_url(user_id)` is
+    the base URL of the worker that has the user's partition, None where it is this one; raises
+    Recovering while nobody has it. `deliveries` is what its address answers; `campaigns` what this
+    worker's partitions know, and `peers` are the base URLs of the other workers, who know the rest.
     """
 
     settings: Settings
@@ -33,6 +33,6 @@ class Site:
     statistics: Callable[[str, str | None], dict[str, Any]]
     owner_url: Callable[[str], str | None]
     deliveries: Callable[[str], Awaitable[Sequence[Any]]]
-    campaigns: Callable[[], Sequence[Any]]
+    campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
     waiting: Waiting

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from streams.errors import NotKept
 from streams.fields import ID_LENGTH, MONTH
 from streams.web.answers import answer, later, problem
 from streams.web.guard import Guard
@@ -38,7 +39,10 @@ class Users:
             return problem(400, "`month` is written as 2026-10")
         owner = self._site.owner_url(user_id)
         if owner is None:
-            return answer(self._site.statistics(user_id, month))
+            try:
+                return answer(self._site.statistics(user_id, month))
+            except NotKept as error:
+                return problem(404, str(error))
         if ROUTED in request.headers:
             return later("the person is moving to another worker")
         path = f"/users/{quote(user_id, safe='')}/statistics"

@@ -61,7 +61,8 @@ class Desk:
         """Decide a tombstone of a compacted topic."""
         agent = BY_TOPIC[topic]
         if agent.erases:
-            self.tables.forget(key)
+            arrival = self.arrival(topic)
+            self.tables.forget(key, arrival.identity, arrival.now)
         else:
             assert agent.partition is not None
             list(agent.partition(None, key, self.tables, self.arrival(topic)))

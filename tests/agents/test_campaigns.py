@@ -263,3 +263,25 @@ def test_whatever_moves_are_made_each_occurrence_is_said_once_and_none_is_droppe
     # The last day said is d of a zone: of Lima at the least, of Apia at the most. The first one is
     # B + 1, but a move may still say B, and to Lima B - 1: nobody was told before the start.
     assert -1 <= len(days) - elapsed <= 3
+
+
+def test_marks_of_campaigns_that_were_deleted_long_ago_do_not_pile_up(cinema: Desk) -> None:
+    for number in range(30):
+        name = f"c{number}"
+        at = cinema.now + timedelta(hours=1)
+        said = {"kind": "activity", "context": {"body": "x"}}
+        cinema.send("campaigns", campaign_id=name, at=at.isoformat(), **said)
+        cinema.go_to(cinema.now + timedelta(days=1))
+        cinema.tombstone("campaigns", name)
+    marks = set(cinema.user("ann").fired)
+    assert {f"c{number}@" for number in range(23, 30)} <= marks
+    assert len(marks) <= 7 + 2 + 2
+
+
+def test_the_mark_of_a_campaign_that_stands_is_kept_however_old(cinema: Desk) -> None:
+    said = {"kind": "activity", "context": {"body": "x"}}
+    cinema.send("campaigns", campaign_id="yearly", cron="0 9 23 11 *", **said)
+    cinema.go_to(cinema.now + timedelta(days=1))
+    cinema.send("campaigns", campaign_id="later", cron="0 9 1 2 *", **said)
+    cinema.go_to(cinema.now + timedelta(days=90))
+    assert set(cinema.user("ann").fired) >= {"yearly", "later"}

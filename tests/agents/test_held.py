@@ -127,7 +127,7 @@ def test_a_job_of_an_unknown_kind_is_not_kept(cinema: Desk, held: Job) -> None:
 
 
 def test_the_erased_are_forgotten_with_their_jobs(cinema: Desk, held: Job) -> None:
-    gone = cinema.tables.forget("ann")
+    gone = cinema.tables.forget("ann", "users/0/1", NOON)
     cinema.merge()
     assert [job.job_id for job in gone] == [held.job_id]
     assert cinema.go_to(OPEN) == []

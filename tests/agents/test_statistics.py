@@ -7,20 +7,23 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agents.statistics import longest_run, month_report
+from streams.decisions import Decision
 from streams.errors import InvalidRecord
-from streams.fields import zone
+from streams.jobs import Delivery
 from tests.agents.conftest import NOON, Desk, jobs, reasons
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TRIGGER = {"event": "send_statistic"}
 
 
-def watch(desk: Desk, film: str, at: datetime, seconds: float = 3600, user: str = "ann") -> None:
-    desk.send("watch_history", user_id=user, film_id=film, seconds=seconds, at=at.isoformat())
+def watch(
+    desk: Desk, film: str, at: datetime, seconds: float = 3600, user: str = "ann"
+) -> list[Decision]:
+    return desk.send(
+        "watch_history", user_id=user, film_id=film, seconds=seconds, at=at.isoformat()
+    )
 
 
 def context(desk: Desk, **trigger: Any) -> dict[str, Any]:
@@ -92,96 +95,59 @@ def test_who_watched_nothing_is_skipped_and_may_be_told_later(cinema: Desk) -> N
     assert context(cinema)["films"] == 1
 
 
-def test_a_watch_too_far_ahead_or_too_long_ago_is_refused(cinema: Desk) -> None:
+def test_a_watch_too_far_ahead_is_refused(cinema: Desk) -> None:
     with pytest.raises(InvalidRecord, match="48 h ahead"):
         watch(cinema, "f1", NOON + timedelta(hours=48, seconds=1))
     watch(cinema, "f1", NOON + timedelta(hours=48))
-    with pytest.raises(InvalidRecord, match="older than the 24 months"):
-        watch(cinema, "f1", datetime(2024, 10, 31, 23, tzinfo=UTC))
-    watch(cinema, "f1", datetime(2024, 11, 1, tzinfo=UTC))
+
+
+def test_a_watch_of_too_long_ago_is_skipped_and_says_which_month_and_how_many_are_kept(
+    cinema: Desk,
+) -> None:
+    found = watch(cinema, "f1", datetime(2024, 10, 30, 23, 59, tzinfo=UTC))
+    assert reasons(found) == ["a watch of 2024-10 is older than the 24 months that are kept"]
+    assert [one.kind for one in found if isinstance(one, Delivery)] == ["monthly_statistic"]
+    # Half a day before it is November in UTC it is in Tokyo.
+    assert watch(cinema, "f1", datetime(2024, 10, 31, 15, tzinfo=UTC), user="bob") == []
+    assert watch(cinema, "f2", datetime(2024, 11, 1, tzinfo=UTC), user="bob") == []
+    assert month_report(cinema.user("bob"), "2024-11", cinema.tables, "UTC").films == 2
+
+
+def test_the_oldest_months_stay_whole_for_as_long_as_they_are_kept(cinema: Desk) -> None:
+    first = datetime(2024, 10, 31, 15, tzinfo=UTC)
+    for hours in (-1, 0, 24 * 29):
+        watch(cinema, f"f{hours}", first + timedelta(hours=hours), user="bob")
+    trigger = {**TRIGGER, "users": ["bob"]}
+    told = cinema.send("monthly_statistic", **trigger, month="2024-10")
+    assert reasons(told) == ["2024-10 is older than the 24 months that are kept"]
+    (job,) = jobs(cinema.send("monthly_statistic", **trigger, month="2024-11"))
+    assert (job.context["films"], job.context["previous"]) == (2, None)
+
+
+def test_what_came_late_is_named_for_the_months_that_are_kept_alone(cinema: Desk) -> None:
+    for months in range(40):
+        at = datetime(2026, 11, 15, 12, tzinfo=UTC) + timedelta(days=31 * months)
+        cinema.now = at
+        watch(cinema, "f1", at)
+        cinema.send("monthly_statistic", **TRIGGER, users=["ann"], month=f"{at:%Y-%m}")
+        watch(cinema, "f1", at)
+    user = cinema.user("ann")
+    assert len(user.occasions["monthly_statistic"]) == len(user.late) == 25
+    assert set(user.late.values()) == {1}
+
+
+def test_the_months_that_were_reported_last_are_remembered_in_whatever_order(cinema: Desk) -> None:
+    months = [f"{year}-{month:02}" for year in (2024, 2025, 2026) for month in range(1, 13)]
+    months = [month for month in months if "2024-11" <= month <= "2026-11"]
+    for month in reversed(months):
+        watch(cinema, "f1", datetime.fromisoformat(f"{month}-10T12:00:00Z"))
+        context(cinema, month=month)
+    for month in months:
+        again = cinema.send("monthly_statistic", **TRIGGER, users=["ann"], month=month)
+        assert reasons(again) == [f"reported already for {month}"]
 
 
 def test_the_longest_run_of_days() -> None:
     days = {date(2026, 10, day) for day in (1, 2, 4, 5, 6, 31)}
     assert longest_run(days) == 3
     assert longest_run(set()) == 0
-
-
-ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
-START = datetime(2026, 8, 30, tzinfo=UTC)
-hours = st.integers(0, 24 * 70).map(lambda number: START + timedelta(hours=number))
-watches = st.tuples(
-    st.just("watch_history"),
-    hours,
-    st.sampled_from(["f1", "f2", "f3", "x"]),
-    st.sampled_from([0.1, 0.2, 0.3, 3600.0, 1234.5]),
-)
-moves = st.tuples(
-    st.sampled_from(["users", "preferences"]), hours, st.sampled_from([*ZONES, None]), st.just(0.0)
-)
-records = st.lists(st.one_of(watches, watches, watches, moves), max_size=14).map(
-    # Two words of one source at one time have no order of their own.
-    lambda found: list({(r[0], r[1]) if r[0] != "watch_history" else r: r for r in found}.values())
-)
-
-
-def from_scratch(
-    said: list[tuple[str, datetime, str | None, float]], month: str
-) -> tuple[int, int, list[tuple[str, int]]]:
-    """Return films, seconds and genres of a month, from all that was ever said."""
-
-    def zone_of(at: datetime) -> str | None:
-        for source in ("preferences", "users"):
-            of = [r for r in said if r[0] == source and r[1] <= at]
-            if of and (last := max(of, key=lambda r: r[1]))[2] is not None:
-                return last[2]
-        return None
-
-    heard = sorted({r[1] for r in said if r[0] != "watch_history"})
-    known = [at for at in heard if zone_of(at)]
-
-    def local(at: datetime) -> datetime:
-        name = (zone_of(max(at, known[0])) or "UTC") if known else "UTC"
-        return at.astimezone(zone(name))
-
-    mine = [
-        (film, seconds)
-        for topic, at, film, seconds in said
-        if topic == "watch_history" and f"{local(at):%Y-%m}" == month
-    ]
-    genres = {
-        "drama": {film for film, _ in mine if film in ("f1", "f2", "f3")},
-        "comedy": {film for film, _ in mine if film == "f2"},
-    }
-    tenths = sum(round(seconds * 10) for _, seconds in mine)
-    return (
-        len({film for film, _ in mine}),
-        round(tenths / 10),
-        sorted((genre, len(films)) for genre, films in genres.items() if films),
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(records, st.data())
-def test_the_numbers_are_those_computed_from_scratch_in_whatever_order_the_records_come(
-    said: list[tuple[str, datetime, str | None, float]], data: st.DataObject
-) -> None:
-    desk = Desk()
-    for number in range(1, 4):
-        genres = ["drama"] if number % 2 else ["comedy", "drama"]
-        desk.send("films", film_id=f"f{number}", title="t", genres=genres)
-    for topic, at, what, seconds in data.draw(st.permutations(said)):
-        if topic == "watch_history":
-            watch(desk, what or "", at, seconds)
-        elif topic == "users":
-            desk.send("users", at, user_id="ann", email="a@b.c", timezone=what)
-        else:
-            desk.send("preferences", at, user_id="ann", timezone=what)
-    for month in ("2026-08", "2026-09", "2026-10", "2026-11"):
-        report = month_report(desk.user("ann"), month, desk.tables, "UTC")
-        found = (
-            report.films,
-            report.seconds,
-            sorted((genre.genre, genre.films) for genre in report.genres),
-        )
-        assert found == from_scratch(said, month)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dev.chaos.evidence import Evidence, InboxEntry
+from dev.chaos.evidence import Evidence, InboxEntry, Turn
 from dev.chaos.maillog import NAME, Line
 from dev.chaos.numbers import equations
 from dev.chaos.witnesses import read_logs
@@ -110,3 +110,12 @@ def test_the_latest_word_counts_and_a_final_one_stays() -> None:
     ]
     evidence = heard(("outbox_urgent", job()), *(("deliveries", one) for one in said))
     assert list(equations(page(), evidence)) == []
+
+
+def test_a_lanes_order_is_that_of_first_occurrences_of_what_was_not_sent_on() -> None:
+    def letter(number: int, partition: int = 0) -> tuple[str, Any]:
+        return "outbox_urgent", job(job_id=f"j{number}", cause=Cause("letters", partition, number))
+
+    evidence = heard(letter(7), letter(9), letter(8, partition=1), letter(7), letter(12))
+    evidence.hear(Record("held", 0, 9, b"ann", encode(letter(3)[1])))
+    assert evidence.turns == {Turn("outbox_urgent", "ann", "letters"): [7, 9, 12]}

@@ -11,7 +11,7 @@ import pytest
 
 from dev.chaos.accidents import Accident
 from dev.chaos.book import Book
-from dev.chaos.evidence import Delivery, Evidence, InboxEntry, Job
+from dev.chaos.evidence import Delivery, Evidence, InboxEntry, Job, Turn
 from dev.chaos.maillog import Line
 from dev.chaos.repeats import in_flight, repeats
 from dev.chaos.verifier import verify
@@ -185,6 +185,10 @@ def miss_a_live_frame(day: Day) -> None:
     day.evidence.live["ann"] = [(11, NOTE)]
 
 
+def say_the_later_first(day: Day) -> None:
+    day.evidence.turns[Turn("outbox_urgent", "ann", "activity")] = [4, 9, 7]
+
+
 def count_twice(day: Day) -> None:
     day.evidence.statistics["ann", MONTH]["seconds"] = 250
 
@@ -223,6 +227,7 @@ def skip_too_much(day: Day) -> None:
         (leave_a_gap, ["inbox"]),
         (turn_round, ["inbox"]),
         (miss_a_live_frame, ["inbox"]),
+        (say_the_later_first, ["order"]),
         (count_twice, ["statistics"]),
         (stay_at_home, ["statistics"]),
         (answer_nothing, ["statistics"]),
@@ -235,6 +240,12 @@ def test_a_lie_is_found(lie: Callable[[Day], None], found: list[str]) -> None:
     day = Day()
     lie(day)
     assert day.wrongs() == found
+
+
+def test_two_episodes_that_are_told_to_followers_have_no_order() -> None:
+    day = Day()
+    day.evidence.turns[Turn("outbox", "ann", "episodes")] = [9, 4]
+    assert day.wrongs() == []
 
 
 def test_a_mail_that_the_server_refused_for_good_is_not_lost() -> None:

@@ -18,6 +18,7 @@ from dev.cinema.people import Person
 from dev.cinema.report import Check, equations, notifications, show
 from dev.cinema.script import Story
 from dev.cinema.seen import Seen
+from dev.cinema.statistics import Month, Report
 from dev.cinema.tail import Entry
 
 BEGIN = datetime(2026, 9, 28, tzinfo=UTC)
@@ -141,10 +142,43 @@ def test_an_inbox_whose_ids_do_not_rise_is_named(book: Book) -> None:
 
 def test_a_monthly_mail_with_other_numbers_is_named(book: Book) -> None:
     service = Service()
-    numbers = {"month": "2026-09", "films": 2, "seconds": 9, "top_genre": None}
+    numbers = {
+        "month": "2026-09",
+        "films": 2,
+        "seconds": 9,
+        "genres": [{"genre": "Drama", "films": 1, "seconds": 4}],
+        "top_genre": "Drama",
+        "streak": 2,
+        "previous": None,
+    }
     service.send("m", "monthly_statistic", "email", 12, **numbers)
     (fault,) = audit.reports(book, service.seen)
-    assert "the mail for 2026-09 says (2, 9, None), not None" in fault
+    said = "(2, 9, (('Drama', 1, 4),), 'Drama', 2, None)"
+    assert f"the mail for 2026-09 says {said}, not None" in fault
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"streak": 3}, {"genres": []}, {"previous": {"films": 1, "seconds": 9}}]
+)
+def test_a_monthly_mail_is_held_against_the_book_in_all_it_says(
+    book: Book, wrong: dict[str, Any]
+) -> None:
+    this = Month(2, 9, (("Drama", 1, 4),), 2)
+    book.reports["ann", "2026-09"] = Report(this, Month(1, 8, (), 1))
+    numbers = {
+        "month": "2026-09",
+        "films": 2,
+        "seconds": 9,
+        "genres": [{"genre": "Drama", "films": 1, "seconds": 4}],
+        "top_genre": "Drama",
+        "streak": 2,
+        "previous": {"month": "2026-08", "films": 1, "seconds": 8},
+    }
+    service = Service()
+    service.send("m", "monthly_statistic", "email", 12, **numbers)
+    assert list(audit.reports(book, service.seen)) == []
+    service.send("n", "monthly_statistic", "email", 12, **numbers | wrong)
+    assert len(list(audit.reports(book, service.seen))) == 1
 
 
 def test_accidents_that_end_otherwise_are_named(book: Book) -> None:

@@ -130,7 +130,8 @@ def test_a_month_is_reported_on_the_first_at_ten_with_what_was_told_until_then()
     (report,) = due(found, "monthly_statistic")
     assert report.occasion == "2026-09"
     assert report.first == step_of(datetime(2026, 10, 1, 10, tzinfo=UTC))
-    assert found.reports["ann", "2026-09"].films == 1
+    assert found.reports["ann", "2026-09"].this.films == 1
+    assert found.reports["ann", "2026-09"].before is None
     assert found.statistics.of("ann", "2026-09", 39).films == 2
 
 
@@ -149,6 +150,16 @@ def test_a_watch_counts_in_the_month_of_the_zone_the_person_was_in() -> None:
     october = found.statistics.of("ann", "2026-10", 99)
     assert (october.films, october.seconds) == (1, 700)
     assert {name for name, _, _ in october.genres} == set(CATALOGUE[2].genres)
+
+
+def test_the_longest_run_of_days_is_counted_in_local_days_of_the_month() -> None:
+    first = datetime(2026, 10, 1, 12, tzinfo=UTC)
+    days = (-1, 0, 1, 3, 4, 5, 5)
+    found = book(*(watched(2, first + timedelta(days=day)) for day in days))
+    assert found.statistics.of("ann", "2026-10", 99).streak == 3
+    report = found.statistics.report("ann", "2026-10", 99)
+    assert report.before is not None and report.before.streak == 1
+    assert found.statistics.of("ann", "2026-11", 99).streak == 0
 
 
 def test_genres_go_by_films_then_seconds_then_name() -> None:
@@ -203,6 +214,11 @@ def test_the_same_letter_to_the_same_address_within_a_day_is_one_letter() -> Non
 def test_an_activity_goes_to_the_inbox() -> None:
     (entry,) = due(book(Noted(step=4, user_id="ann", body="Hi")), "activity")
     assert (entry.channel, entry.occasion, entry.first) == ("websocket", "Hi", 4)
+
+
+def test_much_activity_at_once_is_one_entry_with_its_number() -> None:
+    (entry,) = due(book(Noted(step=4, user_id="ann", body="Hi", times=5)), "activity")
+    assert (entry.channel, entry.occasion, entry.first) == ("websocket", "Hi (5 times)", 4)
 
 
 def test_in_the_whole_story_every_due_of_a_sure_outcome_lies_within_it() -> None:

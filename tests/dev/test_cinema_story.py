@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dev.cinema import accidents
 from dev.cinema.almanac import TICK, firsts, fridays, instant, span
-from dev.cinema.facts import Hours, Joined, Left, Released, Watched
+from dev.cinema.facts import Hours, Joined, Left, Noted, Released, Watched
 from dev.cinema.films import CATALOGUE, SERIES
 from dev.cinema.people import ZONES, audience
 from dev.cinema.records import Record
@@ -189,3 +189,15 @@ def test_hours_may_pass_midnight() -> None:
     assert time(7, 59) in night
     assert time(8) not in night
     assert time(12) not in night
+
+
+def test_some_reviews_are_answered_many_times_at_once(story: Story) -> None:
+    bursts = [fact for fact in story.facts if isinstance(fact, Noted) and fact.times > 1]
+    assert len(bursts) > 5
+    answers = [
+        msgspec.json.decode(record.value or b"")
+        for record in records(story)
+        if record.topic == "activity" and b'"group"' in (record.value or b"")
+    ]
+    names = Counter((answer["user_id"], answer["event_id"]) for answer in answers)
+    assert len(names) == sum(fact.times for fact in bursts)

@@ -121,15 +121,27 @@ async def test_what_a_child_has_started_ends_with_it(tmp_path: Path) -> None:
     await gone(int(text))
 
 
-async def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+SUPERVISED = f"""
+from dev.children import Child
+child = Child("sleeper", {SLEEP!r}, folder / "log")
+"""
+# It looks for its broker for longer than the test lasts.
+TESTS_OWN = """
+from tests.worker import Worker
+child = Worker("streams.app", folder, BROKER="kafka://127.0.0.1:9")
+"""
+
+
+@pytest.mark.parametrize("made", [SUPERVISED, TESTS_OWN], ids=["a child", "a test's worker"])
+async def test_what_was_started_ends_with_whoever_is_killed(tmp_path: Path, made: str) -> None:
     code = f"""
 import asyncio, pathlib
-from dev.children import Child
+folder = pathlib.Path({str(tmp_path)!r})
+{made}
 async def main():
-    child = Child("sleeper", {SLEEP!r}, pathlib.Path({str(tmp_path)!r}) / "log")
     await child.start()
     print(child.pid, flush=True)
-    await child.wait()
+    await asyncio.sleep(60)
 asyncio.run(main())
 """
     parent = await asyncio.create_subprocess_exec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,39 @@ async def test_a_tip_reaches_its_audience_at_each_ones_own_hour(cinema: Cinema) 
     assert f"The {best}" in mail.text
     (_, entry) = await cinema.frames(west, 1)
     assert entry["kind"] == "tip" and entry["title"] == "Friday night"
+
+
+async def test_the_page_of_campaigns_says_when_and_for_whom(cinema: Cinema) -> None:
+    name, user = cinema.name("page"), await cinema.person(timezone="Asia/Kolkata")
+    at = (cinema.now + timedelta(days=400)).replace(hour=20, minute=0)
+    audience = {"users": [user, "nobody"], "watched": {"genre": "noir", "days": 7}}
+    for number, when in enumerate(
+        ({"at": at.isoformat()}, {"local_at": f"{at:%Y-%m-%d}T21:00:00"}, {"cron": "0 12 24 12 *"})
+    ):
+        campaign_id = f"{name}-{number}"
+        campaign = {"campaign_id": campaign_id, "kind": "tip", "audience": audience, **when}
+        await cinema.send("campaigns", campaign, campaign_id)
+    await cinema.settle()
+    headers = {
+        "Authorization": f"Bearer {cinema.up.addresses.api_key}",
+        "Accept": "text/html",
+        "Accept-Language": "en",
+    }
+    async with cinema.http.get(f"{cinema.streams}/campaigns", headers=headers) as page:
+        assert page.content_type == "text/html"
+        text = " ".join(re.sub(r"<[^>]*>", " ", await page.text()).split())
+    _, *found = text.split(f"{name}-")
+    for part, said, local in zip(
+        found,
+        (f"{at:%Y-%m-%d}T20:00:00Z", f"{at:%Y-%m-%d}T21:00:00", "0 12 24 12 *"),
+        (f"{at + timedelta(hours=5):%Y-%m-%d} 01:30", f"{at:%Y-%m-%d} 21:00", "12-24 12:00"),
+        strict=True,
+    ):
+        assert said in part
+        assert "ids named: 2 watched: genre noir, days back: 7 Would reach now 0" in part
+        assert f"{local} +05:30" in part
+    for number in range(3):
+        await cinema.send("campaigns", None, f"{name}-{number}")
 
 
 async def test_a_campaign_is_changed_disabled_and_deleted(cinema: Cinema) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,41 @@ async def test_an_older_client_gets_the_body_as_plain_text_once(cinema: Cinema) 
         await socket.send_str(cinema.token(user))
         with pytest.raises(asyncio.TimeoutError):
             await socket.receive(timeout=0.3)
+
+
+async def test_activity_of_a_group_comes_as_one_when_its_window_ends(cinema: Cinema) -> None:
+    user = await cinema.person(locale="ru")
+    likes = [{"user_id": user, "group": "likes", "body": f"Оценка <{n}>"} for n in range(5)]
+    async with cinema.http.ws_connect(f"{cinema.sender}/ws") as socket:
+        await socket.send_json({"token": cinema.token(user)})
+        assert (await socket.receive_json(timeout=5))["type"] == "hello"
+        for like in likes:
+            await cinema.send("activity", like, user)
+        await cinema.send("activity", likes[0] | {"group": "answers"}, user)
+        await cinema.advance(seconds=119)
+        assert cinema.jobs(user) == []
+        await cinema.advance(seconds=1)
+        entries: list[dict[str, Any]] = []
+        while len(entries) < 2:
+            frame = await socket.receive_json(timeout=5)
+            entries += [frame] if frame["type"] == "notification" else []
+    many, one = entries
+    assert many["title"] == "Для вас 5 новых событий"
+    assert many["body"] == ("• Оценка <0>\n• Оценка <1>\n• Оценка <2>\n… и ещё 2 события, всего 5")
+    assert one["body"] == "Оценка <0>"
+    assert [job["context"].get("count") for job in cinema.jobs(user)] == [5, None]
+    assert await cinema.wrong_numbers() == []
+
+
+async def test_an_older_client_gets_a_group_as_plain_text(cinema: Cinema) -> None:
+    user = cinema.name()
+    for number in range(2):
+        value = {"user_id": user, "group": "likes", "body": f"<b>{number}</b>"}
+        await cinema.send("activity", value, user)
+    await cinema.advance(minutes=2)
+    async with cinema.http.ws_connect(f"{cinema.sender}/ws") as socket:
+        await socket.send_str(cinema.token(user))
+        assert await socket.receive_str(timeout=5) == "• <b>0</b>\n• <b>1</b>"
 
 
 async def test_nothing_is_missed_or_repeated_after_a_reconnect(cinema: Cinema) -> None:

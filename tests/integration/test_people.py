@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import pytest
 
 from tests.integration.cinema import Cinema
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+CONFIRM: Final = re.compile(r"/confirm/[0-9a-f]{32}")
 
 
 async def test_a_profile_replaces_the_one_before_and_mails_follow_it(cinema: Cinema) -> None:
@@ -130,3 +134,61 @@ async def test_a_tombstone_erases_the_person_everywhere(cinema: Cinema) -> None:
     assert await cinema.get(f"/users/{user}/deliveries") == []
     (hello,) = await cinema.frames(user, 0)
     assert hello["unread"] == 0
+
+
+async def test_who_was_erased_and_comes_back_begins_anew_and_the_numbers_add_up(
+    cinema: Cinema,
+) -> None:
+    await cinema.to_daytime()
+    user = cinema.name()
+    address = f"{user}@example.com"
+    greeting = {"event": "send_greeting", "user_id": user, "email": address, "username": "Phoenix"}
+    trigger = {"event": "send_statistic", "users": [user], "month": "2026-11"}
+    links = set()
+    for life in (1, 2, 3):
+        await cinema.to_daytime()
+        await cinema.send("registration", greeting | {"timezone": "UTC"}, user)
+        await cinema.watch(user, f"film-{life}", datetime(2026, 11, 10, 12, tzinfo=UTC))
+        await cinema.send("activity", {"user_id": user, "body": "Hi", "event_id": "e"}, user)
+        await cinema.settle()
+        await cinema.send("monthly_statistic", trigger)
+        await cinema.settle()
+        mails = await cinema.mails(address)
+        assert len(mails) == 2 * life
+        links |= {link for mail in mails for link in CONFIRM.findall(mail.text)}
+        assert len(links) == life
+        assert len(await cinema.frames(user, 1)) == 2
+        # The letter of the night rests, and is skipped when its person leaves.
+        await cinema.tick(cinema.now.replace(hour=23))
+        await cinema.watch(user, f"film-{life}", datetime(2026, 10, 10, 12, tzinfo=UTC))
+        await cinema.settle()
+        await cinema.send("monthly_statistic", trigger | {"month": "2026-10"})
+        await cinema.settle()
+        assert cinema.deliveries(user)[-1][0] == "deferred"
+        await cinema.send("users", None, user)
+        await cinema.settle()
+        assert cinema.deliveries(user)[-1] == ("skipped", "erased")
+        await cinema.advance(seconds=1)
+    assert len({job["job_id"] for job in cinema.jobs(user)}) == 3 * 4
+    wrong = await cinema.wrong_numbers()
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_a_job_that_is_retried_when_its_person_leaves_does_not_rest_again(
+    cinema: Cinema,
+) -> None:
+    await cinema.to_daytime()
+    user = await cinema.person()
+    await cinema.send("activity", {"user_id": user, "body": "Hi"}, user)
+    await cinema.settle()
+    (job,) = cinema.jobs(user)
+    await cinema.send("users", None, user)
+    await cinema.settle()
+    later = {"attempt": 1, "not_before": (cinema.now + timedelta(hours=1)).isoformat()}
+    again = {name: value for name, value in job.items() if name != "topic"} | later
+    resting = (await cinema.settle()).total("cinema_deferred")
+    await cinema.send("held", again, user)
+    assert (await cinema.settle()).total("cinema_deferred") == resting
+    assert cinema.deliveries(user)[-1] == ("skipped", "erased")
+    wrong = await cinema.wrong_numbers()
+    assert not wrong, "\n".join(wrong)

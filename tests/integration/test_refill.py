@@ -92,6 +92,11 @@ class People:
     nobody: str
 
 
+def greeting(user: str) -> dict[str, str]:
+    address = f"{user}@example.com"
+    return {"event": "send_greeting", "user_id": user, "email": address, "username": "R"}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def people(cinema: Cinema) -> AsyncIterator[People]:
     await cinema.to_daytime()
@@ -100,9 +105,7 @@ async def people(cinema: Cinema) -> AsyncIterator[People]:
     people.left, people.returned = [await cinema.person() for _ in range(2)]
     people.nobody = f"{cinema.name()}@example.com"
     for user in [*people.readers, people.left, people.returned]:
-        if user != people.returned:
-            greeting = {"event": "send_greeting", "user_id": user, "email": f"{user}@example.com"}
-            await cinema.send("registration", greeting | {"username": "R"}, user)
+        await cinema.send("registration", greeting(user), user)
         for number in range(3):
             await cinema.send("activity", {"user_id": user, "body": f"Entry {number}"}, user)
     gone = {"reason": "550 5.1.1 no such user", "at": cinema.now.isoformat()}
@@ -118,6 +121,7 @@ async def people(cinema: Cinema) -> AsyncIterator[People]:
         await cinema.send("users", None, user)
     await cinema.advance(minutes=1)
     await cinema.person(user_id=people.returned)
+    await cinema.send("registration", greeting(people.returned), people.returned)
     await cinema.send("activity", {"user_id": people.returned, "body": "Back"}, people.returned)
     await cinema.settle()
     yield people

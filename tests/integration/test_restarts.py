@@ -98,6 +98,10 @@ async def numbers(cinema: Cinema) -> tuple[Counter[str], dict[str, float]]:
     return ids, records
 
 
+def like(user: str, body: str) -> dict[str, str]:
+    return {"user_id": user, "body": body, "group": "likes"}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def before(cinema: Cinema) -> AsyncIterator[Before]:
     """Let people register and watch, then kill both workers with -9."""
@@ -112,6 +116,7 @@ async def before(cinema: Cinema) -> AsyncIterator[Before]:
         await cinema.watch(user, film, at)
         bookmark = {"user_id": user, "series_id": "phoenix", "added": True}
         await cinema.send("bookmarks", bookmark, user)
+        await cinema.send("activity", like(user, "before"), user)
         people.append(user)
     await cinema.send("letters", {"subject": "P", "text": "Once", "to": "phoenix@example.com"})
     await cinema.settle()
@@ -149,6 +154,15 @@ async def test_lists_and_choices_come_back_after_a_kill(cinema: Cinema, before: 
     await cinema.settle()
     for user in before.people:
         assert len(cinema.jobs(user, "episode")) == 2
+
+
+async def test_a_window_that_was_open_goes_on_after_a_kill(cinema: Cinema, before: Before) -> None:
+    for user in before.people:
+        await cinema.send("activity", like(user, "after"), user)
+    await cinema.advance(minutes=2)
+    for user in before.people:
+        (job,) = cinema.jobs(user, "activity")
+        assert job["context"]["bodies"] == ["before", "after"]
 
 
 async def test_what_is_read_again_changes_nothing_and_says_nothing(

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dev.children import die_with_parent
 from dev.ports import free_port
 from tests.conftest import MailboxAddresses, eventually
 
@@ -118,7 +119,11 @@ async def working(app: str, log: Path, **settings: str) -> AsyncIterator[None]:
     """Run a worker for as long as the context lasts."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command(app), env=environ(**settings), stdout=output, stderr=output
+            *command(app),
+            env=environ(**settings),
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent(),
         )
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,6 @@ class Probe(CinemaApp):
         )
         super().__init__(group or f"probe-{uuid4().hex[:8]}", settings, free_port())
         self.deaths: list[str] = []
-        # This process is the test's: it must not end.
-        self.heartbeat._fatal = self.deaths.append
         self.own_topics = (topic,)
         self.seen: defaultdict[int, list[int]] = defaultdict(list)
         #: Every batch that was handed over, to be processed or dropped.
@@ -88,17 +86,27 @@ class Probe(CinemaApp):
 
 @asynccontextmanager
 async def probing(app: Probe) -> AsyncIterator[Probe]:
-    """Run a probe until its streams have been given partitions."""
+    """Run a probe once its streams have been given partitions."""
+    async with in_process(app, lambda: app.recovered() and bool(app.owned(app.own_topics[0]))):
+        try:
+            yield app
+        finally:
+            app.gate.set()
+
+
+@asynccontextmanager
+async def in_process(app: CinemaApp, ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """Run an app in this process, which is the test's and must not end with it."""
+    app.heartbeat._fatal = lambda reason: None
+
+    async def is_ready() -> bool:
+        return ready()
+
     await app.start()
     try:
-
-        async def ready() -> bool:
-            return app.recovered() and bool(app.owned(app.own_topics[0]))
-
-        await eventually(ready, 30)
-        yield app
+        await eventually(is_ready, 60)
+        yield
     finally:
-        app.gate.set()
         await asyncio.wait_for(app.stop(), 30)
 
 

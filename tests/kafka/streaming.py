@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,9 @@ class Worker(worker.Worker):
             await self.start()
         return await self.ready()
 
-    async def month(self, user_id: str) -> Any:
-        """Return someone's November."""
-        page = f"{self.url}/users/{user_id}/statistics?month=2026-11"
+    async def month(self, user_id: str, month: str = "2026-11") -> Any:
+        """Return someone's month."""
+        page = f"{self.url}/users/{user_id}/statistics?month={month}"
         headers = {"Authorization": "Bearer " + "k" * 32}
         async with (
             aiohttp.ClientSession(headers=headers) as session,
@@ -60,24 +60,29 @@ class Worker(worker.Worker):
 
     async def at_rest(self, *topics: str) -> Gauges:
         """Wait until all records of the topics are processed; return the numbers then."""
-        found = Gauges()
+        return await at_rest([self], *topics)
 
-        async def rests() -> bool:
-            nonlocal found
-            ends = await end_offsets(self.broker, *topics)
-            found = await self.gauges()
-            wanted: Counter[str] = Counter()
-            for tp, end in ends.items():
-                wanted[tp.topic] += end
-            return (
-                all(found.total("cinema_position", topic=one) >= wanted[one] for one in topics)
-                and bool(found.values("cinema_position", "topic"))
-                and found.total("cinema_busy") == 0
-                and found.total("cinema_walks_open") == 0
-            )
 
-        await eventually(rests, 90, 0.2)
-        return found
+async def at_rest(workers: Sequence[Worker], *topics: str) -> Gauges:
+    """Wait until those workers together have processed all records; return their numbers then."""
+    found = Gauges()
+
+    async def rests() -> bool:
+        nonlocal found
+        ends = await end_offsets(workers[0].broker, *topics)
+        found = sum([await worker.gauges() for worker in workers], Gauges())
+        wanted: Counter[str] = Counter()
+        for tp, end in ends.items():
+            wanted[tp.topic] += end
+        return (
+            all(found.total("cinema_position", topic=one) >= wanted[one] for one in topics)
+            and bool(found.values("cinema_position", "topic"))
+            and found.total("cinema_busy") == 0
+            and found.total("cinema_walks_open") == 0
+        )
+
+    await eventually(rests, 90, 0.2)
+    return found
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ async def test_killed_again_and_again_it_loses_nothing_and_counts_right(tmp_path
     assert summary.wrong_statistics == 0, summary.findings
     assert summary.twice_unexcused == 0, summary.findings
     assert summary.twice_in_flight <= summary.in_flight
+    assert summary.wrong_orders == 0, summary.findings
     assert summary.inbox_errors == 0, summary.findings
     assert summary.dead_letters_found == summary.dead_letters_expected, summary.findings
     assert summary.holds, summary.findings
@@ -30,3 +31,4 @@ async def test_killed_again_and_again_it_loses_nothing_and_counts_right(tmp_path
     assert summary.kills >= 8 and summary.stops >= 1
     assert summary.broker_outages >= 1 and summary.redis_outages >= 1
     assert summary.mails_taken > 1000 and summary.months_checked > 500
+    assert summary.orders_checked > 100

@@ -26,18 +26,6 @@ from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture(scope="module")
-def flush_redis(redis_url: str) -> str:
-    """Give a database of the shared Redis that no other test uses."""
-    return f"{redis_url.rpartition('/')[0]}/7"
-
-
-@pytest.fixture
-def worker(kafka_broker: str, flush_redis: str, tmp_path: Path) -> Worker:
-    """Give a worker that has not been started."""
-    return Worker(kafka_broker, flush_redis, tmp_path)
-
-
 async def jobs_of(broker: str, topic: str = "outbox_urgent") -> Counter[tuple[str, str]]:
     """Return how often each job id lies on a topic, by person and id."""
     values = [
@@ -189,10 +177,10 @@ async def test_a_kill_loop_loses_and_repeats_nothing(worker: Worker, kills: int)
 
 
 async def test_a_kill_while_kafka_is_slower_than_the_commits_loses_no_table_update(
-    kafka_broker: str, flush_redis: str, tmp_path: Path
+    kafka_broker: str, redis_url: str, tmp_path: Path
 ) -> None:
     # Partition 0 of this app waits two seconds before each of its changelog's record batches.
-    worker = Worker(kafka_broker, flush_redis, tmp_path, app="tests.kafka.stuck_app")
+    worker = Worker(kafka_broker, redis_url, tmp_path, app="tests.kafka.stuck_app")
     (tmp_path / "stuck").touch()
     people = [one for one in (person() for _ in range(400)) if partition_of(one, PARTITIONS) == 0]
     async with running(worker) as producer:

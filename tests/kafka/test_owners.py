@@ -20,18 +20,13 @@ from streams.partitions import partition_of
 from streams.settings import Settings
 from streams.transport import SESSION
 from tests.conftest import eventually
+from tests.kafka.probe import in_process
 from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 
 CHANGELOG = "cinema-streams-state-changelog"
 OUTPUTS = ("outbox", "outbox_urgent", "held", "deliveries", "dead_letters", CHANGELOG)
-
-
-@pytest.fixture
-def worker(kafka_broker: str, redis_url: str, tmp_path: Path) -> Worker:
-    """Give a worker that has not been started."""
-    return Worker(kafka_broker, f"{redis_url.rpartition('/')[0]}/6", tmp_path)
 
 
 def watch(user: str, seconds: int) -> dict[str, Any]:
@@ -204,8 +199,6 @@ class Forgetful(StreamsApp):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.deaths: list[str] = []
-        self.heartbeat._fatal = self.deaths.append
         self.lost: set[int] = set()
         load = self.partition_tables.on_changelog_event
 
@@ -240,13 +233,11 @@ async def test_rows_that_are_lost_in_a_recovery_are_read_again_before_it_is_comp
         api_keys=("k" * 32,),
     )
     app = Forgetful(settings)
-    await app.start()
-    try:
 
-        async def ready() -> bool:
-            return app.recovered() and len(app.partition_tables.partitions_held) == PARTITIONS
+    def ready() -> bool:
+        return app.recovered() and len(app.partition_tables.partitions_held) == PARTITIONS
 
-        await eventually(ready, 60)
+    async with in_process(app, ready):
         assert app.lost == set(range(PARTITIONS))
         missing = [
             user
@@ -258,5 +249,3 @@ async def test_rows_that_are_lost_in_a_recovery_are_read_again_before_it_is_comp
         ]
         assert missing == []
         assert app.batch_consumer.refetched >= PARTITIONS
-    finally:
-        await asyncio.wait_for(app.stop(), 30)

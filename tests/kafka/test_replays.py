@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,12 +32,6 @@ PEOPLE = 60
 # In the afternoon, so that what waits for a window goes out at once.
 NOW = "2026-11-20T14:00:00Z"
 LATER = "2026-11-20T15:00:00Z"
-
-
-@pytest.fixture
-def worker(kafka_broker: str, redis_url: str, tmp_path: Path) -> Worker:
-    """Give a worker that has not been started."""
-    return Worker(kafka_broker, f"{redis_url.rpartition('/')[0]}/4", tmp_path)
 
 
 async def everything(producer: AIOKafkaProducer, people: list[str]) -> None:

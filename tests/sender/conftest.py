@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from dev.children import die_with_parent
 from streams.jobs import Cause, Job
 from streams.serving import connect
 from streams.settings import Settings
@@ -32,7 +33,9 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     socket = folder / "socket"
     arguments = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([program, *arguments], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [program, *arguments], stdout=log, stderr=log, preexec_fn=die_with_parent()
+        )
     try:
         deadline = monotonic() + 10
         while not socket.exists() and monotonic() < deadline:

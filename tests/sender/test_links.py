@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from sender.links import ConfirmLinks, LinkMaker, confirm_code, safe_redirect
 from streams.errors import InvalidLink
 from streams.jobs import Job
-from streams.links import LOGIN, PREFERENCES, UNSUBSCRIBE, Tokens
+from streams.links import LOGIN, MONTHS, PREFERENCES, UNSUBSCRIBE, Tokens
 from streams.settings import Settings
 from tests.sender.conftest import NOW, job_of
 
@@ -56,7 +57,15 @@ def test_a_mail_has_the_links_of_its_kind(settings: Settings) -> None:
     token = urlsplit(tip.preferences_url).path.removeprefix("/preferences/")
     assert maker.preferring(token) == "anna"
     monthly = maker.of(job_of("m", kind="monthly_statistic", template="statistics"))
+    # Where the streams workers are reached from outside, the page is theirs.
     assert monthly.statistics_url is None
+    maker = LinkMaker(replace(settings, streams_url="https://cinema.example"))
+    monthly = maker.of(job_of("m", kind="monthly_statistic", template="statistics"))
+    assert monthly.statistics_url is not None
+    path = urlsplit(monthly.statistics_url)
+    token = path.path.removeprefix("/me/")
+    assert Tokens(settings.link_secret).open(MONTHS, token, timedelta(days=1)) == ["anna"]
+    assert path.query == "lang=en"
 
 
 async def test_a_code_leads_to_what_its_job_said_and_visits_are_counted(

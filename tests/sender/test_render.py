@@ -183,14 +183,48 @@ def test_an_activitys_inbox_body_is_the_events_body_unchanged(renderer: Renderer
     assert url == "https://cinema.example/"
 
 
+def grouped(locale: str, count: int, *bodies: str) -> Job:
+    return job("activity", locale=locale, body=bodies[0], count=count, bodies=[*bodies])
+
+
 def test_a_grouped_activity_counts_in_its_title_and_shows_all_in_its_mail(
     renderer: Renderer,
 ) -> None:
-    one = job("activity", locale="ru", body="a\nb", count=2, bodies=["первое", "второе"])
-    assert renderer.inbox(one)[0] == "Для вас 2 новых события"
+    one = grouped("ru", 2, "первое", "второе")
+    assert renderer.inbox(one)[:2] == ("Для вас 2 новых события", "• первое\n• второе")
     mail = rendered(renderer, one)
     assert "первое" in mail.html
     assert "второе" in mail.text
+    assert "ещё" not in mail.html + mail.text
+
+
+@pytest.mark.parametrize(
+    ("locale", "count", "title", "rest"),
+    [
+        ("en", 4, "4 new events for you", "and 1 more event"),
+        ("en", 1203, "1,203 new events for you", "and 1,200 more events"),
+        ("ru", 4, "Для вас 4 новых события", "и ещё 1 событие"),
+        ("ru", 5, "Для вас 5 новых событий", "и ещё 2 события"),
+        ("ru", 8, "Для вас 8 новых событий", "и ещё 5 событий"),
+        ("ru", 14, "Для вас 14 новых событий", "и ещё 11 событий"),
+        ("ru", 24, "Для вас 24 новых события", "и ещё 21 событие"),
+        ("ru", 21, "Для вас 21 новое событие", "и ещё 18 событий"),
+    ],
+)
+def test_what_a_grouped_activity_does_not_show_it_counts(
+    renderer: Renderer, locale: str, count: int, title: str, rest: str
+) -> None:
+    one = grouped(locale, count, "a", "<b>b</b>\nsecond line", "c")
+    said, body, _ = renderer.inbox(one)
+    assert said == title
+    *shown, last = body.split("\n")
+    assert shown == ["• a", "• <b>b</b>", "second line", "• c"]
+    total = f"{count:,} in all" if locale == "en" else f"всего {count}"
+    assert last == f"… {rest}, {total}"
+    mail = rendered(renderer, one)
+    assert f"… {rest}\n" in mail.text
+    assert f"… {rest}</p>" in mail.html
+    assert "&lt;b&gt;b&lt;/b&gt;" in mail.html
 
 
 def test_an_inbox_entry_leads_to_the_episode_the_film_or_the_cinema(renderer: Renderer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
@@ -214,6 +215,20 @@ async def test_a_forwarder_that_died_and_sent_on_twice_leads_to_one_job() -> Non
     assert len(world.jobs()) == 1
 
 
+async def test_a_copy_of_what_was_applied_where_it_lay_says_nothing_under_another_id() -> None:
+    world = World(partitions=1)
+    record = world.put("activity", {"user_id": "ann", "body": "hi"})
+    named = world.put("activity", {"user_id": "ann", "body": "ho", "event_id": "e"})
+    await world.run()
+    for one in (record, named):
+        origin = f"activity/0/{one.offset}".encode()
+        world.put("activity", one.value, headers=[("cinema-origin", origin)])
+    await world.run()
+    assert len(world.jobs()) == 2
+    # The first is decided again (docs/operations.md, "Copies made by hand").
+    assert world.outcomes("activity") == {"decided": 3, "duplicate": 1}
+
+
 async def test_a_record_that_names_people_of_two_partitions_reaches_each_of_them_once() -> None:
     world = World()
     ann, bob = "u0", stranger_to(partition_of("u0", 2))
@@ -341,3 +356,16 @@ async def test_ticks_that_were_counted_in_memory_alone_are_counted_once_after_a_
         if second % 30 == 29:
             world.start()
     assert world.outcomes("clock") == {"applied": 100}
+
+
+async def test_nothing_is_decided_before_the_films_are_known() -> None:
+    world, films = World(partitions=1), asyncio.Event()
+    world.deciding._films = films
+    world.put("registration", registration("ann"))
+    running = asyncio.create_task(world.run())
+    await asyncio.sleep(0.01)
+    assert not await world.deciding.step(0)
+    assert world.jobs() == []
+    films.set()
+    await running
+    assert len(world.jobs()) == 1

@@ -107,11 +107,11 @@ def test_without_an_address_only_the_other_channels_are_used() -> None:
 
 
 def test_a_skip_is_final_and_has_the_events_own_id() -> None:
-    one = skip("ann", kinds.TIP, "because", arrival())
+    one = skip(ANN, kinds.TIP, "because", arrival())
     assert isinstance(one, Delivery)
     assert (one.status, one.reason, one.channel, one.at) == ("skipped", "because", "", NOON)
-    assert one == skip("ann", kinds.TIP, "because", arrival())
-    assert one.job_id != skip("bob", kinds.TIP, "because", arrival()).job_id
+    assert one == skip(ANN, kinds.TIP, "because", arrival())
+    assert one.job_id != skip(UserRow(user_id="bob"), kinds.TIP, "because", arrival()).job_id
     assert one.job_id not in {job.job_id for job in decide(ANN, kinds.TIP)}
 
 

@@ -40,7 +40,11 @@ events = st.one_of(
         st.sampled_from(USERS),
         st.sampled_from(FILMS),
     ),
-    st.sampled_from(USERS).map(lambda user: ("activity", {"user_id": user, "body": "hi"})),
+    st.builds(
+        lambda user, group: ("activity", {"user_id": user, "body": "hi", "group": group}),
+        st.sampled_from(USERS),
+        st.sampled_from([None, "likes"]),
+    ),
     st.just(("weekly_reminder", {"event": "send_reminder"})),
     st.just(("activity", b"{broken")),
 )
@@ -82,6 +86,7 @@ def told(world: World) -> tuple[Any, ...]:
         world.job_ids(),
         statistics,
         [len(one.deferred.rows) for one in tables],
+        [one.groups.rows for one in tables],
     )
 
 

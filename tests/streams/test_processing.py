@@ -87,6 +87,54 @@ async def test_work_in_between_stands_behind_the_batches_that_wait() -> None:
     await worker.processing.stop()
 
 
+def of(topic: str, first: int, last: int) -> Any:
+    """Return a batch of a topic, which has a task of its own here."""
+    found = batch(first, last)
+    return found._replace(tp=found.tp._replace(topic=topic))
+
+
+async def test_work_in_between_is_done_by_one_task_at_a_time_each_in_its_turn() -> None:
+    steps: list[str] = []
+    flushed = asyncio.Semaphore(0)
+
+    async def step(key: Any) -> bool:
+        steps.append(key.topic)
+        await flushed.acquire()
+        return True
+
+    worker = Worker(step)
+    names = ("users", "registration", "activity")
+    worker.consumer.mine = {of(name, 5, 6).tp for name in names}
+    for name in names:
+        worker.processing.accept(of(name, 5, 6))
+    await settle()
+    assert steps == ["users"]
+    for _ in range(5):
+        flushed.release()
+        await settle()
+    assert steps == [*names, *names]
+    await worker.processing.stop()
+
+
+async def test_a_batch_does_not_wait_for_the_turn_of_its_task() -> None:
+    flushed = asyncio.Event()
+
+    async def step(key: Any) -> bool:
+        await flushed.wait()
+        return False
+
+    worker = Worker(step)
+    worker.consumer.mine = {of(name, 5, 6).tp for name in ("users", "activity")}
+    for name in ("users", "activity"):
+        worker.processing.accept(of(name, 5, 6))
+    await settle()
+    worker.processing.accept(of("activity", 7, 9))
+    await settle()
+    assert worker.done == [("users", 5), ("activity", 5), ("activity", 7)]
+    flushed.set()
+    await worker.processing.stop()
+
+
 async def test_a_batch_that_is_dropped_moves_no_offset_and_is_no_longer_outstanding() -> None:
     worker = Worker()
     worker.consumer.outstanding[batch(5, 6).tp] = 2

@@ -9,6 +9,7 @@ import pytest
 
 from tests.streams.world import World
 
+LATE = {"user_id": "late", "email": "late@example.com"}
 THURSDAY = datetime(2026, 11, 19, 12, tzinfo=UTC)
 
 
@@ -98,6 +99,30 @@ async def test_someone_who_comes_after_the_hour_is_left_out_until_the_next() -> 
     assert sent(world, "weekly_reminder") == ["ann"]
     await world.tick(friday + timedelta(days=7))
     assert sent(world, "weekly_reminder") == ["ann", "ann", "late"]
+
+
+async def test_someone_who_comes_at_the_very_second_after_its_tick_is_left_out_too() -> None:
+    world = await world_of({"ann": "Asia/Kolkata"})
+    await world.tick(at("2026-11-20 18:00", "Asia/Kolkata"))
+    # The registration alone names no zone: the profile that follows is a first zone, not a move.
+    world.put("registration", {"event": "send_greeting", "username": "B", **LATE})
+    await world.run()
+    world.put("users", {**LATE, "timezone": "Asia/Kolkata"}, key="late")
+    await world.run()
+    await world.tick(at("2026-11-20 18:01", "Asia/Kolkata"))
+    assert sent(world, "weekly_reminder") == ["ann"]
+
+
+async def test_who_comes_while_a_campaign_walks_is_left_out_however_far_it_is() -> None:
+    # Both live in one partition.
+    world = await world_of({"zoe": "Asia/Kolkata"})
+    world.bulk_lag = 6000
+    await world.tick(at("2026-11-20 18:00", "Asia/Kolkata"))
+    world.put("users", {**LATE, "timezone": "Asia/Kolkata"}, key="late")
+    await world.run()
+    world.bulk_lag = 0
+    await world.run()
+    assert sent(world, "weekly_reminder") == ["zoe"]
 
 
 async def test_a_first_tick_catches_up_from_the_first_record_on() -> None:
@@ -325,7 +350,7 @@ async def test_what_came_due_before_is_said_before_whatever_walk_has_its_turn() 
     await world.run()
     world.bulk_lag = 5001
     await world.tick(THURSDAY + timedelta(days=2))
-    assert len(world.tables("ann").walks.open) == 3
+    assert world.tables("ann").walks.number_open == 3
     world.tables("ann").walks.next()
     world.bulk_lag = 0
     await world.run()

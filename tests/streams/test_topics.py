@@ -41,12 +41,13 @@ def test_the_topics_are_those_of_the_contract() -> None:
     assert len(TOPICS) == len(INPUTS) + len(OUTPUTS)
 
 
-def test_what_is_compacted_keeps_its_keys_for_ever() -> None:
+def test_what_is_compacted_keeps_its_keys_for_ever_and_nothing_else_after_thirty_days() -> None:
     compacted = {name for name, topic in TOPICS.items() if topic.compacted}
     assert compacted == {"users", "films", "campaigns", "suppressions"}
     for name in compacted:
         assert TOPICS[name].config["cleanup.policy"] == "compact"
         assert "retention.ms" not in TOPICS[name].config
+        assert TOPICS[name].config["max.compaction.lag.ms"] == str(30 * DAY_MS)
 
 
 def test_everything_else_is_kept_for_thirty_days() -> None:

@@ -7,7 +7,9 @@ from collections import Counter, defaultdict
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP
 
 from streams.fetching import Fetched
@@ -222,6 +224,22 @@ async def test_what_is_kept_in_memory_alone_is_not_committed() -> None:
     await consumer.commit_and_end_transactions()
     assert consumer.committed == [{PLACE: 6}]
     assert offsets(await consumer.fresh(batch(10, 11))) == [10, 11]
+
+
+async def test_a_partition_without_a_commit_that_comes_back_begins_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def seek_to_committed(self: Consuming) -> None:
+        """What Faust does: nothing here is committed."""
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", seek_to_committed)
+    monkeypatch.setattr(Consuming, "_is_changelog_tp", lambda self, tp: False)
+    consumer = Consuming(5, earliest=2)
+    consumer._seeking = asyncio.Lock()
+    # What was processed before it moved away was not committed: its owner since may not have it.
+    await consumer.perform_seek()
+    assert consumer.sought == [2]
+    assert offsets(await consumer.fresh(batch(2, 6, epoch=1))) == [2, 3, 4, 5, 6]
 
 
 async def test_of_a_topic_that_stands_still_nothing_is_taken_fetched_or_sought() -> None:

@@ -209,7 +209,7 @@ class World:
 
     async def run(self, batch: int = 500, *, commit: bool = True) -> None:
         """Process all there is, and what follows from it, until it is quiet."""
-        while await self._round(batch, commit):
+        while await self.one_round(batch, commit=commit):
             await asyncio.sleep(0)
 
     async def live(self, deaths: list[tuple[int, bool]], batch: int = 500) -> None:
@@ -233,25 +233,31 @@ class World:
                 self.log.kill_at = None
                 return
 
-    async def _round(self, size: int, commit: bool) -> bool:
+    async def one_round(self, batch: int = 500, *, commit: bool = True) -> bool:
+        """Process a batch of each topic and take walks on by a slice; False if nothing was done."""
         busy = False
         for topic in INPUTS:
             for partition in range(self.settings.partitions):
-                place = (topic, partition)
-                begin = max(self.processed[place], self.committed[place])
-                records = self.log.records[place][begin:][:size]
-                if not records:
-                    continue
-                tp = TP(topic, partition)
-                done = await self.deciding.process(Batch(tp, records, None, 0, 0), records)
-                # A topic that stands still is offered its records in vain.
-                busy = busy or done.next > begin
-                self.processed[place] = done.next
-                if commit:
-                    self.committed[place] = done.next if done.durable is None else done.durable
+                busy = await self.process(topic, partition, batch, commit=commit) or busy
         for partition in range(self.settings.partitions):
             busy = await self.deciding.step(partition) or busy
         return busy
+
+    async def process(
+        self, topic: str, partition: int, batch: int = 500, *, commit: bool = True
+    ) -> bool:
+        """Process a batch of a topic, and nothing that follows from it; False if none was."""
+        place = (topic, partition)
+        begin = max(self.processed[place], self.committed[place])
+        records = self.log.records[place][begin:][:batch]
+        if not records:
+            return False
+        done = await self.deciding.process(Batch(TP(*place), records, None, 0, 0), records)
+        self.processed[place] = done.next
+        if commit:
+            self.committed[place] = done.next if done.durable is None else done.durable
+        # A topic that stands still is offered its records in vain.
+        return done.next > begin
 
     # -- what came of it
 
@@ -261,13 +267,13 @@ class World:
 
     def jobs(self, *lanes: str) -> list[Job]:
         """Return the jobs on the lanes, each once."""
-        found = {}
-        for topic in lanes or ("outbox", "outbox_urgent"):
-            for record in self._all(topic):
-                job = decode_outbox(record.value)
-                if isinstance(job, Job):
-                    found[job.job_id] = job
-        return list(found.values())
+        lanes = lanes or ("outbox", "outbox_urgent")
+        return list({job.job_id: job for lane in lanes for job in self.sent(lane)}.values())
+
+    def sent(self, lane: str) -> list[Job]:
+        """Return the jobs on a lane, with those that were sent again."""
+        found = (decode_outbox(record.value) for record in self._all(lane))
+        return [job for job in found if isinstance(job, Job)]
 
     def held(self) -> list[Job]:
         """Return the jobs that were sent to wait, each once."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 import pytest
 
-from streams.events import Campaign, Film, Watch
+from streams.events import Campaign, Film, User, Watch
 from streams.jobs import Cause
 from tables.deferred import Deferred, DeferredRow
 from tables.films import Films
+from tables.months import month_before, months_back, oldest_month
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.seen import REMEMBERED
 from tables.walks import WalkRow, Walks
-from tables.watch_history import month_before, months_back, oldest_month
 from tests.tables.test_partition import NOW, job
 
 
@@ -88,6 +88,19 @@ def test_the_younger_bookmark_holds(tables: Tables) -> None:
     assert not tables.bookmarks.has("bob", "s1")
 
 
+def test_what_was_taken_off_is_kept_for_as_long_as_the_topic_keeps_what_might_come(
+    tables: Tables,
+) -> None:
+    day = 86_400.0
+    tables.bookmarks.change("ann", "on", True, at=0)
+    tables.bookmarks.change("ann", "off", False, at=0)
+    tables.bookmarks.change("ann", "s1", True, at=30 * day)
+    assert not tables.bookmarks.change("ann", "off", True, at=-1)
+    tables.bookmarks.change("ann", "s1", True, at=30 * day + 1)
+    row = tables.bookmarks.get("ann")
+    assert row is not None and set(row.series) == {"on", "s1"}
+
+
 # -- schedules
 
 
@@ -120,15 +133,40 @@ def walk(**changes: object) -> WalkRow:
 
 def test_open_walks_take_turns_until_they_are_done(tables: Tables) -> None:
     for name in "abc":
-        tables.walks[name] = walk()
+        tables.walks[name] = walk(identity=name)
     merge(tables)
-    assert [tables.walks.next() for _ in range(4)] == ["a", "b", "c", "a"]
-    tables.walks["b"] = walk(done_at=NOW)
-    tables.walks["c"] = walk(cursor="ann")
+    assert [tables.walks.next() for _ in range(4)] == [["a"], ["b"], ["c"], ["a"]]
+    tables.walks["b"] = walk(identity="b", done_at=NOW)
+    tables.walks["c"] = walk(identity="c", cursor="ann")
     merge(tables)
-    assert {tables.walks.next() for _ in range(4)} == {"a", "c"}
+    assert [tables.walks.next() for _ in range(3)] == [["c"], ["a"], ["c"]]
+
+
+def test_a_campaigns_walks_through_its_zones_have_one_turn_together(tables: Tables) -> None:
+    for name in ("a@Europe/Berlin", "a@Asia/Tokyo", "b@Asia/Tokyo"):
+        tables.walks[name] = walk(campaign=name[0])
+    merge(tables)
+    assert tables.walks.number_open == 3
+    assert tables.walks.next() == ["a@Europe/Berlin", "a@Asia/Tokyo"]
+    assert tables.walks.next() == ["b@Asia/Tokyo"]
+    tables.walks["a@Europe/Berlin"] = walk(campaign="a", done_at=NOW)
+    merge(tables)
+    assert tables.walks.next() == ["a@Asia/Tokyo"]
+
+
+def test_walks_that_ended_are_known_by_when_they_did_until_they_are_forgotten(
+    tables: Tables,
+) -> None:
+    tables.walks["a"] = walk()
+    for seconds, name in enumerate("bcd"):
+        tables.walks[name] = walk(identity=name, done_at=NOW + timedelta(seconds=seconds))
+    merge(tables)
     assert list(tables.walks.ended_before(NOW)) == []
-    assert list(tables.walks.ended_before(NOW + timedelta(seconds=1))) == ["b"]
+    assert list(tables.walks.ended_before(NOW + timedelta(seconds=2))) == ["b", "c"]
+    del tables.walks["b"]
+    merge(tables)
+    tables.walks.rebuild()
+    assert list(tables.walks.ended_before(NOW + timedelta(seconds=2))) == ["c"]
 
 
 def test_recovered_walks_go_on_where_they_were() -> None:
@@ -140,7 +178,8 @@ def test_recovered_walks_go_on_where_they_were() -> None:
         again.load(key, value)
     again.rebuild()
     again.rebuild()
-    assert list(again.open) == ["a"]
+    assert again.next() == ["a"]
+    assert again.number_open == 1
     assert again.rows["a"].cursor == "ann"
     assert bytes(again.rows["a"].event) == b'{"link":"l"}'
 
@@ -223,7 +262,91 @@ def test_a_few_at_a_time_are_forgotten(tables: Tables) -> None:
     assert len(tables.seen.rows) == 6
 
 
+def test_what_is_forgotten_by_a_decision_that_raises_is_forgotten_later(tables: Tables) -> None:
+    tables.seen.add("activity", "ann", "e1", NOW)
+    merge(tables)
+    tables.seen.expire(NOW + REMEMBERED, 10)
+    tables.undo()
+    assert tables.seen.has("activity", "ann", "e1", NOW)
+    tables.seen.expire(NOW + REMEMBERED, 10)
+    merge(tables)
+    assert tables.seen.rows == {}
+
+
+def test_someone_with_very_many_identities_can_be_erased(tables: Tables) -> None:
+    for number in range(60_000):
+        tables.seen.add("watch_history", "ann", f"event-{number:010d}", NOW)
+    tables.seen.keep()
+    tables.seen.merge()
+    tables.forget("ann", "users/0/1", NOW)
+    merge(tables)
+    tables.seen.expire(NOW + REMEMBERED, 60_000)
+    assert len(tables.seen.rows) == sum(row is None for row in tables.seen.changes.values())
+
+
+# -- erasures
+
+
+def test_a_life_is_told_from_the_one_before_for_sixty_days(tables: Tables) -> None:
+    assert tables.users.of("ann").occasion("x") == "x"
+    tables.forget("ann", "users/0/7", NOW)
+    merge(tables)
+    assert tables.users.of("ann").occasion("x") == "x\x1fusers/0/7"
+    user = msgspec.convert({"user_id": "ann", "email": "a@b.c"}, User)
+    tables.users.remember(user, NOW, NOW)
+    tables.erased.expire(NOW + timedelta(days=60), 10)
+    merge(tables)
+    assert tables.erased.rows == {}
+    assert tables.users.of("ann").life == "users/0/7", "for as long as it lasts"
+
+
 # -- watch history
+
+
+def watched(tables: Tables, user_id: str, month: str) -> None:
+    at = datetime.fromisoformat(f"{month}-15T12:00:00Z")
+    tables.watch_history.record(Watch(user_id=user_id, film_id="f", seconds=60, at=at))
+
+
+def test_months_that_are_not_kept_go_a_few_at_a_time_the_oldest_first(tables: Tables) -> None:
+    # Of October 2024 its last day is November in the east: with November it is kept.
+    for month in ("2024-08", "2024-09", "2024-10", "2024-11", "2026-11"):
+        for number in range(4):
+            watched(tables, f"u{number}", month)
+    merge(tables)
+    history, left = tables.watch_history, []
+    for _ in range(4):
+        history.expire(NOW, 3)
+        # Again before it is merged, as in a batch of ticks.
+        history.expire(NOW, 0)
+        tables.keep()
+        assert len(list(tables.changelog())) <= 3
+        tables.merge()
+        left.append(sorted({key.rpartition("|")[2] for key in history.rows}))
+    assert left[0][0] == "2024-08" and left[1][0] == "2024-09"
+    assert left[2] == left[3] == ["2024-10", "2024-11", "2026-11"]
+    assert set(history.by_month) == {"2024-10", "2024-11", "2026-11"}
+
+
+def test_two_ticks_of_one_batch_forget_different_rows_and_a_restart_goes_on(tables: Tables) -> None:
+    log: dict[bytes, bytes | None] = {}
+    for number in range(10):
+        watched(tables, f"u{number}", "2024-01")
+    tables.keep()
+    log.update(tables.changelog())
+    tables.merge()
+    for _ in range(2):
+        tables.watch_history.expire(NOW, 3)
+        tables.keep()
+    log.update(tables.changelog())
+    assert sum(value is None for value in log.values()) == 6
+    recovered = Tables(tables.films, "UTC")
+    for key, value in log.items():
+        recovered.load(key, value)
+    recovered.ready()
+    recovered.watch_history.expire(NOW, 100)
+    merge(recovered)
+    assert recovered.watch_history.rows == {} == recovered.watch_history.by_month
 
 
 def test_a_watch_is_kept_to_the_second_and_to_the_millisecond_watched(tables: Tables) -> None:

@@ -110,3 +110,19 @@ def test_a_profile_sent_every_night_does_not_grow_without_end() -> None:
     assert len(history) <= ENTRIES
     assert zone_at(history, 299.5 * 86_400.0, "UTC") == "Asia/Tokyo"
     assert zone_at(history, 300.5 * 86_400.0, "UTC") == "America/Lima"
+
+
+@given(st.lists(entries, max_size=ENTRIES, unique_by=lambda entry: entry[:2]), st.data())
+def test_what_was_said_before_a_time_is_pruned_without_changing_any_time_after_it(
+    said: list[Entry], data: st.DataObject
+) -> None:
+    since = data.draw(st.integers(0, 31)) * 86_400.0
+    history: list[Entry] = []
+    for at, source, zone in said:
+        history = add(history, at, source, zone, since)
+    assert sum(at < since for at, _, _ in history) <= 4
+    whole = sorted(said, key=lambda entry: entry[:2])
+    for day in range(32):
+        at = day * 86_400.0 + 0.5
+        if at >= since:
+            assert zone_at(history, at, "UTC") == zone_at(whole, at, "UTC")

@@ -20,6 +20,7 @@ from aiohttp import ClientWebSocketResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
+from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
 from sender.web import SenderSite, mount
@@ -59,6 +60,7 @@ class RedisServer:
             [program, "--port", str(self.port), "--save", "", "--appendonly", "yes"],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(),
         )
         for _ in range(500):
             with socket.socket() as probe:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 from redis.asyncio import Redis
 
 from sender.inbox import Draft, Inbox
@@ -16,6 +14,7 @@ from sender.links import ConfirmLinks, LinkMaker
 from streams.links import Tokens
 from streams.settings import Settings
 from streams.topics import CONFIRMATIONS
+from tests.browser import MARKS, opened
 from tests.sender.web.conftest import (
     NOW,
     Client,
@@ -26,29 +25,7 @@ from tests.sender.web.conftest import (
     welcome,
 )
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH"),
-]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as player:
-        browser = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        await browser.close()
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -74,19 +51,6 @@ def settings(settings: Settings, port: int) -> Settings:
 async def base(start: Start, port: int) -> str:
     await start(port=port)
     return f"http://127.0.0.1:{port}"
-
-
-async def opened(browser: Browser, url: str, *, script: bool = True) -> Page:
-    """Open a page in a context of its own; a refusal of its policy or an error is a failure."""
-    context = await browser.new_context(locale="en", java_script_enabled=script)
-    page = await context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
-    page.on(
-        "console",
-        lambda said: pytest.fail(said.text) if "Content Security Policy" in said.text else None,
-    )
-    await page.goto(url)
-    return page
 
 
 async def test_the_viewer_is_live_and_read_in_all_tabs(

@@ -54,6 +54,9 @@ class Neighbours:
     async def deliveries_of(self, user_id: str) -> Sequence[Delivery]:
         return self.deliveries.get(user_id, [])
 
+    async def campaigns_now(self) -> Sequence[dict[str, Any]]:
+        return self.campaigns
+
     async def waiting(self) -> Sequence[str]:
         if self.hangs:
             await asyncio.sleep(60)
@@ -97,7 +100,7 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 statistics=them.statistics_of,
                 owner_url=them.owners.get,
                 deliveries=them.deliveries_of,
-                campaigns=lambda: them.campaigns,
+                campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
                 waiting=them.waiting,
             ),

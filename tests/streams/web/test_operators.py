@@ -25,11 +25,14 @@ CAMPAIGN = {
     "audience_now": 300,
     "next": {"Europe/Berlin": "2026-11-27T17:00:00Z"},
 }
+#: What workers tell each other beside it.
+FORM = {"at": None, "local_at": None, "audience": "all"}
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture(autouse=True)
 def _known(neighbours: Neighbours) -> None:
-    neighbours.campaigns.append(CAMPAIGN)
+    neighbours.campaigns.append(CAMPAIGN | FORM)
 
 
 async def test_campaigns_are_listed_for_a_key_of_scope_read(client: Client) -> None:
@@ -163,18 +166,89 @@ async def test_the_status_page_is_closed_and_shows_a_browser_the_way_in(client: 
 async def test_campaigns_are_added_up_over_all_workers(start: Start) -> None:
     there = Neighbours(
         campaigns=[
-            CAMPAIGN | {"audience_now": 3, "next": {"Asia/Tokyo": "2026-11-27T09:00:00Z"}},
-            CAMPAIGN | {"campaign_id": "new"},
+            CAMPAIGN | FORM | {"audience_now": 3, "next": {"Asia/Tokyo": "2026-11-27T09:00:00Z"}},
+            CAMPAIGN | FORM | {"campaign_id": "new", "at": "2026-12-24T18:00:00Z"},
         ]
     )
     other = await start(there)
     here = Neighbours(
-        campaigns=[CAMPAIGN | {"audience_now": 2, "next": {"Europe/Rome": "2026-11-27T17:00:00Z"}}],
+        campaigns=[
+            CAMPAIGN | FORM | {"audience_now": 2, "next": {"Europe/Rome": "2026-11-27T17:00:00Z"}}
+        ],
         peers=[str(other.make_url("/")), "http://127.0.0.1:1"],
     )
     client = await start(here)
     response = await client.get("/campaigns", headers={"Authorization": f"Bearer {KEY}"})
-    first, second = await response.json()
-    assert first["audience_now"] == 5
-    assert sorted(first["next"]) == ["Asia/Tokyo", "Europe/Rome"]
-    assert second["campaign_id"] == "new"
+    new, both = await response.json()
+    assert both["audience_now"] == 5
+    assert sorted(both["next"]) == ["Asia/Tokyo", "Europe/Rome"]
+    assert new["campaign_id"] == "new"
+    # What only another worker has heard of is whole on the page, too.
+    page = await (await client.get("/campaigns", headers=PAGE)).text()
+    assert "2026-12-24T18:00:00Z" in page
+
+
+async def test_a_browser_gets_the_campaigns_as_a_page(
+    client: Client, neighbours: Neighbours
+) -> None:
+    neighbours.campaigns[0] |= {
+        "next": {"America/New_York": "2026-11-27T23:00:00Z", "Asia/Tokyo": "2026-11-27T09:00:00Z"}
+    }
+    asks = {
+        "locale": "ru",
+        "timezones": ["Asia/Tokyo", "Asia/Omsk"],
+        "watched": {"genre": "drama", "series_id": None, "days": 30},
+        "idle_days": 14,
+        "users": 100_000,
+    }
+    neighbours.campaigns += [
+        CAMPAIGN
+        | FORM
+        | {"campaign_id": "<b>off</b>", "enabled": False, "next": {}, "audience": asks},
+        CAMPAIGN
+        | FORM
+        | {"campaign_id": "once", "cron": None, "local_at": "2026-12-31T23:30:00", "next": {}},
+    ]
+    response = await client.get("/campaigns", headers=PAGE)
+    assert (response.status, response.content_type) == (200, "text/html")
+    text = " ".join(re.sub(r"<[^>]*>", " ", await response.text()).split())
+    for shown in (
+        "weekly_reminder Kind weekly_reminder Cron, in each recipient’s zone 0 18 * * 5",
+        "Audience everyone Would reach now 300 Next 2026-11-27 09:00 UTC zones: 2",
+        "Asia/ Tokyo 2026-11-27 18:00 +09:00 2026-11-27 09:00 "
+        "America/ New_York 2026-11-27 18:00 -05:00 2026-11-27 23:00",
+        "&lt;b&gt;off&lt;/b&gt; switched off",
+        "language: ru zones: Asia/Tokyo, Asia/Omsk watched: genre drama, days back: 30 "
+        "days without watching: 14 ids named: 100000",
+        "Once, at this local time of each recipient 2026-12-31T23:30:00",
+        "Would reach now 300 Nothing more is due, or nobody is there yet.",
+    ):
+        assert shown in text
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "", "text/*"])
+async def test_who_does_not_ask_for_a_page_gets_what_the_contract_says(
+    client: Client, accept: str
+) -> None:
+    response = await client.get("/campaigns", headers=PAGE | {"Accept": accept})
+    assert response.content_type == "application/json"
+    assert await response.json() == [CAMPAIGN]
+
+
+async def test_the_campaigns_page_is_closed_and_shows_a_browser_the_way_in(client: Client) -> None:
+    response = await client.get("/campaigns", headers={"Accept": PAGE["Accept"]})
+    assert response.status == 401
+    text = await response.text()
+    assert 'action="/login"' in text
+    assert "weekly_reminder" not in text
+    headers = PAGE | {"Authorization": "Bearer key-that-may-only-post"}
+    assert (await client.get("/campaigns", headers=headers)).status == 403
+
+
+@pytest.mark.parametrize(("page", "other"), [("status", "campaigns"), ("campaigns", "status")])
+async def test_status_and_campaigns_lead_to_each_other(
+    client: Client, page: str, other: str
+) -> None:
+    text = await (await client.get(f"/{page}", headers=PAGE)).text()
+    assert f'<a href="/{page}" aria-current="page">' in text
+    assert f'<a href="/{other}">' in text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sender import formats
+from streams import formats
 
 FILMS = {"one": "фильм", "few": "фильма", "many": "фильмов", "other": "фильма"}
 
