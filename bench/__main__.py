@@ -16,6 +16,7 @@ from streams.errors import CinemaError
 #: What each name runs, in this order.
 BENCHMARKS: Final = (
     "boundary",
+    "time",
     "mails",
     "latency",
     "walks",
