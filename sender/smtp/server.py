@@ -181,8 +181,9 @@ class Server:
             else:
                 break
         if len(self._waiting) > self._coming:
-            for connection in [one for one in self._connections if one.ready]:
-                connection.work()
+            for connection in list(self._connections):
+                if connection.ready and self._waiting:
+                    connection.work()
 
     @property
     def _most(self) -> int:
