@@ -32,9 +32,8 @@ class Options(msgspec.Struct):
     at_once: int
 
 
-async def run(options: Options) -> dict[str, float]:
+async def run(options: Options, content: bytes) -> dict[str, float]:
     """Send the mails and return the times without those of the first."""
-    content = Path(options.file).read_bytes()
     envelope = Envelope(SENDER, RECIPIENT, False, lambda eightbit: content)
     pool = Pool([SmtpServer.from_url(options.url)], "bench.example", size=options.at_once)
     await _send(pool, envelope, options.at_once, options.warm)
@@ -56,5 +55,12 @@ async def _send(pool: Pool, envelope: Envelope, at_once: int, count: int) -> Non
     await asyncio.gather(*(work(numbers) for _ in range(at_once)))
 
 
+def main(argument: str) -> None:
+    """Run as the JSON says."""
+    options = msgspec.json.decode(argument, type=Options)
+    times = uvloop.run(run(options, Path(options.file).read_bytes()))
+    print(msgspec.json.encode(times).decode())
+
+
 if __name__ == "__main__":
-    print(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Options)))).decode())
+    main(sys.argv[1])

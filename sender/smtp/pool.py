@@ -14,6 +14,7 @@ from sender.channels import Outcome
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Timeouts, Unreachable
 from sender.smtp.server import Server
+from sender.smtp.sessions import resuming
 from sender.smtp.transaction import Lost
 from streams.errors import SettingsError
 from streams.settings import Settings, SmtpServer
@@ -42,7 +43,8 @@ class Pool:
         """
         if not servers:
             raise SettingsError("CINEMA_SMTP names no server: write smtp://host:port")
-        timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
+        timeouts = timeouts or Timeouts()
+        tls = resuming(tls or ssl.create_default_context())
         self.size = size
         self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
         self._over = False

@@ -52,6 +52,8 @@ class ScriptedServer:
     open: int = 0
     port: int = 0
     delays: dict[str, float] = field(default_factory=dict)
+    # So many bytes of a reply are written at once, where it is not 0.
+    pieces: int = 0
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,9 +125,11 @@ class ScriptedServer:
         if stage in self.delays:
             await asyncio.sleep(self.delays[stage])
         said = step.removesuffix(DROP).removesuffix(HANG)
-        if said:
-            writer.write(said)
+        for begin in range(0, len(said), self.pieces or len(said)):
+            writer.write(said[begin : begin + (self.pieces or len(said))])
             await writer.drain()
+            if self.pieces:
+                await asyncio.sleep(0)
         if step.endswith(HANG):
             await asyncio.sleep(3600)
         return None if step.endswith(DROP) else step
