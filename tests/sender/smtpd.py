@@ -125,8 +125,9 @@ class ScriptedServer:
         if stage in self.delays:
             await asyncio.sleep(self.delays[stage])
         said = step.removesuffix(DROP).removesuffix(HANG)
-        for begin in range(0, len(said), self.pieces or len(said)):
-            writer.write(said[begin : begin + (self.pieces or len(said))])
+        size = self.pieces or len(said) or 1
+        for begin in range(0, len(said), size):
+            writer.write(said[begin : begin + size])
             await writer.drain()
             if self.pieces:
                 await asyncio.sleep(0)
