@@ -44,11 +44,12 @@ def pool_of(
     *servers: ScriptedServer,
     size: int = 4,
     silent: bool = False,
+    timeouts: Timeouts | None = None,
     tls: ssl.SSLContext | None = None,
     **settings: object,
 ) -> Pool:
     here = [SmtpServer("127.0.0.1", server.port, **settings) for server in servers]  # type: ignore[arg-type]
-    timeouts = HASTY if silent else CALM
+    timeouts = timeouts or (HASTY if silent else CALM)
     return Pool(here, "sender.example", size=size, timeouts=timeouts, tls=tls or system_store())
 
 
