@@ -14,7 +14,7 @@ from bench.figures import say
 from streams.errors import CinemaError
 
 #: What each name runs, in this order.
-BENCHMARKS: Final = ("boundary", "mails", "latency", "readiness", "takeover")
+BENCHMARKS: Final = ("boundary", "wire", "mails", "latency", "readiness", "takeover")
 
 
 def main(names: Sequence[str]) -> int:
