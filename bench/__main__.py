@@ -17,6 +17,7 @@ from streams.errors import CinemaError
 BENCHMARKS: Final = (
     "boundary",
     "time",
+    "wire",
     "mails",
     "latency",
     "walks",

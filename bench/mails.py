@@ -56,7 +56,7 @@ async def _measure() -> list[Figure]:
     ):
         # Templates' first use, connections, and whatever else happens once.
         await _round(stack, "warm", MAILS // 5)
-        mail = _mail(stack.settings)
+        mail = sample_mail(stack.settings)
         for number in range(ROUNDS):
             if source is not None and name == "smtp-sink":
                 limits.append(await blast(source, address, mail, BLASTED))
@@ -129,7 +129,7 @@ def _job(name: str, locale: str) -> Job:
     )
 
 
-def _mail(settings: Settings) -> bytes:
+def sample_mail(settings: Settings) -> bytes:
     """Return the mail of one such job."""
     job = _job("sample", LOCALES[0])
     links = LinkMaker(settings).of(job)
