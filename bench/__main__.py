@@ -19,6 +19,7 @@ BENCHMARKS: Final = (
     "time",
     "wire",
     "mails",
+    "bulk",
     "latency",
     "walks",
     "readiness",

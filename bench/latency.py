@@ -75,20 +75,26 @@ async def _registrations(stack: Stack, mailbox: Watched) -> list[float]:
     try:
         taken = []
         for number in range(WARM + SAMPLES):
-            taken.append(await _registration(producer, mailbox, number, stack.settings.partitions))
+            taken.append(
+                await registration(producer, mailbox.waiting, number, stack.settings.partitions)
+            )
             await asyncio.sleep(pauses.uniform(0, PAUSE))
         return taken[WARM:]
     finally:
         await producer.stop()
 
 
-async def _registration(
-    producer: AIOKafkaProducer, mailbox: Watched, number: int, partitions: int
+async def registration(
+    producer: AIOKafkaProducer,
+    waiting: dict[str, asyncio.Future[float]],
+    number: int,
+    partitions: int,
 ) -> float:
+    """Register somebody; return the seconds until the mail's future was told that it has come."""
     user, email = f"user-{number}", f"user-{number}@example.com"
     event = {"event": "send_greeting", "user_id": user, "email": email, "username": "Ann"}
     arrived: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    mailbox.waiting[email] = arrived
+    waiting[email] = arrived
     started = time.perf_counter()
     await producer.send_and_wait(
         topics.REGISTRATION.name,

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.figures import Figure, of_rounds
-from bench.mails import sample_mail
+from bench.letters import mail_of, reminder
 from bench.processes import measured
 from bench.servers import running
 from bench.sinks import SESSIONS, blast, program, sink
@@ -45,7 +45,7 @@ def run() -> Iterator[Figure]:
 
 async def _measure() -> list[Figure]:
     with TemporaryDirectory(prefix="bench-") as folder:
-        mail = sample_mail(Settings(link_secret="the bench's own secret"))
+        mail = mail_of(reminder(0, "sample"), Settings(link_secret="the bench's own secret"))
         file = Path(folder) / "mail"
         _write(file, mail)
         async with sink() as (name, address):

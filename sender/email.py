@@ -16,6 +16,7 @@ from sender.channels import Halted, Outcome, Outcomes, fault
 from sender.links import ConfirmLinks, LinkMaker
 from sender.message import Mail, build
 from sender.render import Renderer
+from sender.segments import Segments
 from sender.smtp.destinations import Destinations, PutOff
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Unreachable
@@ -61,10 +62,12 @@ class EmailChannel:
     name: str = EMAIL
     repeatable: bool = False
     _slots: asyncio.Semaphore = field(init=False)
+    _segments: Segments = field(init=False)
 
     def __post_init__(self) -> None:
         """Have as many mails in flight as connections: over all batches, and over all servers."""
         self._slots = asyncio.Semaphore(self.pool.size)
+        self._segments = Segments(self.renderer)
         self._reach = points(self.settings.fault)
 
     @property
@@ -215,7 +218,7 @@ class EmailChannel:
 
     def _envelope(self, job: Job, now: datetime) -> Envelope:
         links = self.links.of(job)
-        rendered = self.renderer.render(job, links, now)
+        rendered = self._segments.render(job, links, now)
         mail = Mail.of(job, rendered, links, self.settings.mail_from, now)
         return Envelope(
             mail.envelope_from,

@@ -48,7 +48,12 @@ def unstructured(name: str, value: str) -> str:
 
 
 def address_field(name: str, display: str, address: str) -> str:
-    """Return a field that names one mailbox; `address` is ready for the wire."""
+    """Return a field that names one mailbox; `address` is ready for the wire.
+
+    Raises InvalidMail for one that is longer than a line.
+    """
+    if len(name) + len(address.encode()) + len(": <>") > LINE_LIMIT:
+        raise InvalidMail(f"{name}: an address is longer than the {LINE_LIMIT} bytes of a line")
     display = one_line(display)
     if not display:
         return _fold(f"{name}:", [address])

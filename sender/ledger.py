@@ -19,6 +19,7 @@ from typing import Final, Literal
 from redis.asyncio import Redis
 
 from sender.channels import Outcome
+from sender.group_commit import GroupCommit
 from sender.hands import Hands
 from sender.verdicts import Verdict, decode_verdict, encode_outcome
 from streams.errors import RedisUnavailable
@@ -69,6 +70,7 @@ class Ledger:
         self._mark = Script(self.redis, "sender", "ledger_mark")
         self._erase = Script(self.redis, "sender", "ledger_erase")
         self._restore = Script(self.redis, "sender", "ledger_restore")
+        self._notes = GroupCommit(self._write)
         # No spaces: the name stands between spaces in the ledger.
         self.owner = f"{self.worker}/{self.generation}".replace(" ", "_")
 
@@ -107,7 +109,7 @@ class Ledger:
 
     async def note(self, outcomes: Iterable[tuple[Job, Outcome]]) -> None:
         """Write down what became of jobs, before anything else is told: who redoes them knows."""
-        await self._write((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
+        await self._notes.add((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
 
     def returned(self, jobs: Iterable[Job]) -> None:
         """Say that what follows from the jobs is with Kafka now."""

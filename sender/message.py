@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import encodebytes
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
@@ -18,7 +18,7 @@ from typing import Final
 from sender.addresses import ascii_domain, mailbox, needs_smtputf8, on_the_wire
 from sender.headers import LINE_LIMIT, address_field, bracketed, unstructured
 from sender.links import Links
-from sender.render import Rendered
+from sender.render import Joined, Rendered
 from streams.errors import InvalidMail
 from streams.jobs import Job
 
@@ -31,6 +31,7 @@ LANGUAGE: Final = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*")
 class Mail:
     """Everything one mail says.
 
+    `text` and `html` are text, or bytes that have their wire form: UTF-8, CRLF, no NUL.
     `sender` is a mailbox, `Cinema <noreply@cinema.example>`; `to` a bare address. With
     `unsubscribe_url` the mail carries List-Unsubscribe and its one-click form (RFC 8058);
     `list_id` (RFC 2919) and `feedback_id` (the four fields mailbox providers group complaints by)
@@ -42,8 +43,8 @@ class Mail:
     to: str
     to_name: str = ""
     subject: str
-    text: str
-    html: str
+    text: str | bytes
+    html: str | bytes
     locale: str
     date: datetime
     unsubscribe_url: str | None = None
@@ -51,7 +52,9 @@ class Mail:
     feedback_id: str | None = None
 
     @classmethod
-    def of(cls, job: Job, rendered: Rendered, links: Links, sender: str, date: datetime) -> Mail:
+    def of(
+        cls, job: Job, rendered: Rendered | Joined, links: Links, sender: str, date: datetime
+    ) -> Mail:
         """Return the mail of a job as it was rendered, from that sender."""
         listed = links.unsubscribe_url is not None
         return cls(
@@ -102,7 +105,7 @@ def build(mail: Mail, *, eightbit: bool) -> bytes:
     while (mark := boundary.encode()) in text or mark in html:
         boundary += "_"
     head = (
-        f"Date: {format_datetime(mail.date)}\r\n"
+        f"Date: {_date(mail.date, mail.date.tzinfo)}\r\n"
         + _from(mail.sender)
         + address_field("To", mail.to_name, on_the_wire(mail.to))
         + unstructured("Subject", mail.subject)
@@ -129,6 +132,12 @@ def build(mail: Mail, *, eightbit: bool) -> bytes:
     )
 
 
+# A batch is written at one time. Two times of different zones may be equal.
+@lru_cache(maxsize=64)
+def _date(date: datetime, zone: tzinfo | None) -> str:
+    return format_datetime(date)
+
+
 @lru_cache(maxsize=64)
 def _from(sender: str) -> str:
     name, address = mailbox(sender)
@@ -152,13 +161,19 @@ def _list_fields(mail: Mail) -> str:
     return fields
 
 
-def _part(text: str, eightbit: bool) -> tuple[str, bytes]:
-    """Return a part's transfer encoding and its bytes, without a last line end."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # NUL may stand in no part (RFC 2045, 2.8); a lone surrogate has no UTF-8.
-    text = text.replace("\x00", "").replace("\n", "\r\n")
+def in_wire_form(text: str) -> bytes:
+    """Return a part's text in UTF-8, with the line ends of the wire and without NUL."""
+    # A lone surrogate has no UTF-8. All else is done to bytes: that takes a third of the time.
     data = text.encode("utf-8", "replace")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    # RFC 2045, 2.8: NUL stands in no part.
+    return data.replace(b"\x00", b"").replace(b"\n", b"\r\n")
+
+
+def _part(body: str | bytes, eightbit: bool) -> tuple[str, bytes]:
+    """Return a part's transfer encoding and its bytes, without a last line end."""
+    data = body if isinstance(body, bytes) else in_wire_form(body)
     if (eightbit or data.isascii()) and not _has_long_line(data):
         return ("7bit" if data.isascii() else "8bit"), data
     quoted = binascii.b2a_qp(data, istext=True)

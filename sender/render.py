@@ -43,6 +43,16 @@ class Rendered:
     locale: str
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The same with its bodies in a mail's form: bytes, which `sender/segments.py` has joined."""
+
+    subject: str
+    html: bytes
+    text: bytes
+    locale: str
+
+
 class Renderer:
     """Turns jobs into what their mails and inbox entries say; built once a process."""
 
@@ -61,10 +71,10 @@ class Renderer:
         `now` is the business time the templates see, the job's own where not given. Raises
         TemplateError that names template, locale and cause.
         """
-        fields = self._fields(job, links, now)
-        html = self._file(job, HTML, fields)
-        text = _tidy(self._file(job, TEXT, fields)) + "\n"
-        return Rendered(fields["subject"], html, text, fields["locale"])
+        context = self._with_subject(job, links, now)
+        html = self.file(job, HTML, context)
+        text = tidy(self.file(job, TEXT, context)) + "\n"
+        return Rendered(context["subject"], html, text, context["locale"])
 
     def inbox(self, job: Job, now: datetime | None = None) -> tuple[str, str, str]:
         """Return title, body and URL of the job's inbox entry; an activity's body as it came.
@@ -72,17 +82,17 @@ class Renderer:
         Several of a group are a list, and what is not on it a number. Raises TemplateError as
         `render` does.
         """
-        fields = self._fields(job, None, now)
+        context = self._with_subject(job, None, now)
         body = job.context.get("body")
         if job.kind != ACTIVITY.name or job.context.get("bodies") or not isinstance(body, str):
-            body = _tidy(self._file(job, INBOX, fields))
-        return fields["subject"], body, self._target(job.context)
+            body = tidy(self.file(job, INBOX, context))
+        return context["subject"], body, self._target(job.context)
 
-    def _fields(self, job: Job, links: Links | None, now: datetime | None) -> dict[str, Any]:
-        """Return the context; what the sender adds wins over what the job brings."""
+    def context(self, job: Job, links: Links | None, now: datetime | None) -> dict[str, Any]:
+        """Return what templates see; what the sender adds wins over what the job brings."""
         locale = self._catalogue.locale(job.template, job.locale)
         words = self._catalogue.words(locale)
-        fields = {
+        return {
             **OPTIONAL.get(job.template, {}),
             **job.context,
             "locale": locale,
@@ -97,13 +107,17 @@ class Renderer:
             "statistics_url": links and links.statistics_url,
             "now": now or job.created_at,
         }
-        subject = one_line(self._file(job, SUBJECT, fields))
-        if len(subject) > SUBJECT_LENGTH:
-            subject = subject[: SUBJECT_LENGTH - 1] + "…"
-        return fields | {"subject": subject}
 
-    def _file(self, job: Job, file: str, fields: dict[str, Any]) -> str:
-        return self._catalogue.render(job.template, fields["locale"], file, fields)
+    def file(
+        self, job: Job, file: str, context: Mapping[str, Any], *, proving: bool = False
+    ) -> str:
+        """Return one file of the job's template with that context; `proving`: with holes in it."""
+        return self._catalogue.render(job.template, context["locale"], file, context, proving)
+
+    def _with_subject(self, job: Job, links: Links | None, now: datetime | None) -> dict[str, Any]:
+        context = self.context(job, links, now)
+        context["subject"] = subject_line(self.file(job, SUBJECT, context))
+        return context
 
     def _target(self, context: Mapping[str, Any]) -> str:
         """Return where an inbox entry leads: to the episode, to the film, else to the cinema."""
@@ -112,6 +126,12 @@ class Renderer:
         return web_link(url, self._settings.cinema_url)
 
 
-def _tidy(text: str) -> str:
-    """Return the text without the blank lines that a template's tags leave behind."""
+def subject_line(text: str) -> str:
+    """Return what a subject's template says on one line, and not endless."""
+    line = one_line(text)
+    return line if len(line) <= SUBJECT_LENGTH else line[: SUBJECT_LENGTH - 1] + "…"
+
+
+def tidy(text: str) -> str:
+    """Return text without the blank lines that a template's tags leave behind."""
     return BLANKS.sub("\n\n", text).strip()

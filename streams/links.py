@@ -6,7 +6,15 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+import msgspec
+from itsdangerous import (
+    BadData,
+    SignatureExpired,
+    Signer,
+    TimestampSigner,
+    URLSafeTimedSerializer,
+)
+from itsdangerous.encoding import base64_encode
 
 from streams.errors import InvalidLink
 
@@ -22,7 +30,7 @@ class Tokens:
     def __init__(self, secret: str) -> None:
         """Use that secret, CINEMA_LINK_SECRET."""
         self._secret = secret
-        self._serializers: dict[str, URLSafeTimedSerializer] = {}
+        self._serializers: dict[str, _Serializer] = {}
 
     def sign(self, purpose: str, data: Any) -> str:
         """Return a token, safe in a URL, that holds JSON data: all can read, none can change it."""
@@ -40,12 +48,38 @@ class Tokens:
         except BadData:
             raise InvalidLink(f"the {purpose} link is not valid") from None
 
-    def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
+    def _serializer(self, purpose: str) -> _Serializer:
         if purpose not in self._serializers:
-            self._serializers[purpose] = URLSafeTimedSerializer(
+            self._serializers[purpose] = _Serializer(
                 self._secret,
                 salt=f"cinema.{purpose}",
+                signer=_Signer,
                 # itsdangerous falls back to SHA-1 for both.
                 signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
             )
         return self._serializers[purpose]
+
+
+class _Signer(TimestampSigner):
+    """Derives its key once: the secret stays what it is."""
+
+    _key: bytes | None = None
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        if self._key is None:
+            self._key = super().derive_key(secret_key)
+        return self._key
+
+
+class _Serializer(URLSafeTimedSerializer):
+    """Has one signer for all tokens, and does not try to compress them: each mail has two."""
+
+    _signer: Signer | None = None
+
+    def make_signer(self, salt: str | bytes | None = None) -> Signer:
+        if self._signer is None:
+            self._signer = super().make_signer(salt)
+        return self._signer
+
+    def dump_payload(self, obj: Any) -> bytes:
+        return base64_encode(msgspec.json.encode(obj))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sender.addresses import ascii_domain
 from sender.headers import one_line
 from sender.message import Mail, build
 from streams.errors import InvalidMail
@@ -111,6 +113,48 @@ def test_pythons_parser_reads_what_was_meant(
     ]
 
 
+@settings(max_examples=60)
+@given(
+    local=st.text(alphabet="ab.+'\"\\ (,@", min_size=1, max_size=30),
+    domain=st.sampled_from(["example.org", "кино.рф", "a-b.example"]),
+    token=st.text(alphabet="abcXYZ0-9_.~%/?=&", max_size=900),
+    kind=st.text(alphabet="abcxyz_", min_size=1, max_size=64),
+    feedback=st.text(max_size=120),
+)
+@example("a" * 240, "example.org", "x" * 900, "tip", "ж" * 300)
+def test_addresses_links_and_ids_are_read_as_they_were_meant(
+    local: str, domain: str, token: str, kind: str, feedback: str
+) -> None:
+    url = f"https://n.cinema.example/unsubscribe/{token}"
+    mail = replace(
+        MAIL,
+        to=f"{local}@{domain}",
+        unsubscribe_url=url,
+        list_id=f"{kind}.cinema.example",
+        feedback_id=feedback,
+    )
+    data = build(mail, eightbit=True)
+    assert_on_the_wire(data)
+    message = read(data)
+    assert [value.defects for value in message.values()] == [() for _ in message.values()]
+    (to,) = message["To"].addresses
+    quoted = len(local) > 1 and local[0] == local[-1] == '"'
+    assert to.username == (re.sub(r"\\(.)", r"\1", local[1:-1]) if quoted else local)
+    assert to.domain == ascii_domain(domain)
+    assert message["List-Unsubscribe"] == f"<{url}>"
+    assert message["List-Id"] == f"<{kind}.cinema.example>"
+    assert message["Feedback-ID"] == one_line(feedback)
+
+
+def test_no_parameter_of_a_field_is_anybodys_text() -> None:
+    # So none needs RFC 2231's form: the boundary is the job's id, the rest is ours.
+    message = read(build(MAIL, eightbit=True))
+    assert dict(message["Content-Type"].params) == {"boundary": f"=_{MAIL.job_id}"}
+    for part in message.iter_parts():
+        assert dict(part["Content-Type"].params) == {"charset": "utf-8"}
+        assert part.keys() == ["Content-Type", "Content-Transfer-Encoding"]
+
+
 def test_a_mail_that_can_be_unsubscribed_carries_the_one_click_headers() -> None:
     url = "https://n.cinema.example/unsubscribe/" + "token." * 40
     mail = replace(
@@ -150,6 +194,9 @@ def test_no_line_break_in_a_field_makes_a_header(change: dict[str, str]) -> None
     [
         {"to": "anna@example.org\r\nBcc: boris@example.org"},
         {"to": "no address"},
+        {"to": "a" * 990 + "@example.org"},
+        {"to": '"' + "ж" * 495 + '"@example.org'},
+        {"sender": f"Cinema <noreply@{'cinema.' * 150}example>"},
         {"job_id": "a\r\nBcc: boris@example.org"},
         {"job_id": ""},
         {"locale": "en\r\nBcc: boris@example.org"},
