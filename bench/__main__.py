@@ -16,6 +16,8 @@ from streams.errors import CinemaError
 #: What each name runs, in this order.
 BENCHMARKS: Final = (
     "boundary",
+    "time",
+    "wire",
     "mails",
     "bulk",
     "latency",

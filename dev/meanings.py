@@ -163,7 +163,8 @@ SETTINGS: Final = {
     "broker": "Kafka: `kafka://host:9092`, more brokers after `;host:port`",
     "redis": "the serving store: `redis[s]://[user:password@]host:port/db`; one Redis, no cluster",
     "smtp": "one or more mail servers, in order of preference: "
-    "`smtp[s]://[user:password@]host[:port][?starttls=require\\|auto\\|never]`",
+    "`smtp[s]://[user:password@]host[:port][?starttls=require\\|auto\\|never]`, and "
+    "`pipelining=never` for one that offers it and does not bear it",
     "mail_from": "the sender of all mails; its domain stands in Message-ID and List-Id",
     "public_url": "where people reach the sender's pages; links in mails begin with it",
     "streams_url": "where people reach a streams worker: monthly mails link to their page of months"
@@ -197,8 +198,8 @@ SETTINGS: Final = {
     "group_seconds": "how long `activity` of one group and person is gathered from the first event "
     "on, by the partition's clock, to be told as one",
     "mails_in_flight": "mails of one process that are being sent and not written down yet, shared "
-    "out evenly among its lanes: so many may come twice after a kill. Also how many connections it "
-    "opens to each mail server",
+    "out evenly among its lanes: so many may come twice after a kill. It opens as many connections "
+    "to each mail server at most, half as many to one that offers PIPELINING",
     "domain_limits": "for each process, by the recipient's mail domain: mails at once, and mails a "
     "second after a slash: `gmail.com=4/20,*=8`, where `*` is every other domain. A mail over its "
     "domain's limit is put off (`deferred`) without costing it a try",

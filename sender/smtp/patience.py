@@ -10,15 +10,16 @@ T = TypeVar("T")
 
 
 class Patience:
-    """What a worker that stops has no more of. `over` says so."""
+    """What a connection has for its server, until there is no more of it."""
 
     def __init__(self) -> None:
-        self.over = False
+        """Have as much as each wait says."""
+        self._over: str | None = None
         self._waits: set[asyncio.Timeout] = set()
 
-    async def wait(self, answer: Awaitable[T], seconds: float | None) -> T:
+    async def wait(self, answer: Awaitable[T], seconds: float) -> T:
         """Return the answer; TimeoutError after those seconds, or as soon as it is over."""
-        wait = asyncio.timeout(0 if self.over else seconds)
+        wait = asyncio.timeout(seconds if self._over is None else 0)
         self._waits.add(wait)
         try:
             async with wait:
@@ -26,13 +27,12 @@ class Patience:
         except TimeoutError as error:
             if not wait.expired():
                 raise
-            told = "the worker stops" if self.over else f"no answer within {seconds:g} s"
-            raise TimeoutError(told) from error
+            raise TimeoutError(self._over or f"no answer within {seconds:g} s") from error
         finally:
             self._waits.discard(wait)
 
-    def end(self) -> None:
+    def end(self, why: str) -> None:
         """Wait no more: neither for what is under way nor for what is to come."""
-        self.over = True
+        self._over = why
         for wait in self._waits:
             wait.reschedule(asyncio.get_running_loop().time())

@@ -7,18 +7,21 @@ import logging
 import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
 from sender.channels import Outcome
-from sender.smtp.connection import Lost
 from sender.smtp.envelope import Envelope
 from sender.smtp.opening import Timeouts, Unreachable
-from sender.smtp.patience import Patience
 from sender.smtp.server import Server
+from sender.smtp.sessions import resuming
+from sender.smtp.transaction import Lost
 from streams.errors import SettingsError
 from streams.settings import Settings, SmtpServer
 
 logger = logging.getLogger(__name__)
+
+STOPS: Final = "the worker stops"
 
 
 class Pool:
@@ -33,19 +36,18 @@ class Pool:
         timeouts: Timeouts | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare up to `size` connections to each server; `name` is what EHLO says.
+        """Prepare to send `size` mails at once to each server; `name` is what EHLO says.
 
         Certificates are verified against the system's store, or as `tls` says. Raises SettingsError
         where there is no server.
         """
         if not servers:
             raise SettingsError("CINEMA_SMTP names no server: write smtp://host:port")
-        timeouts, tls = timeouts or Timeouts(), tls or ssl.create_default_context()
+        timeouts = timeouts or Timeouts()
+        tls = resuming(tls or ssl.create_default_context())
         self.size = size
-        self._patience = Patience()
-        self.servers = [
-            Server(server, name, size, timeouts, tls, self._patience) for server in servers
-        ]
+        self.servers = [Server(server, name, size, timeouts, tls) for server in servers]
+        self._over = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pool:
@@ -71,9 +73,9 @@ class Pool:
         before the server had all of it.
         """
         lost: Lost | None = None
-        away = Unreachable("the worker stops")
+        away = Unreachable(STOPS)
         for server in self.servers:
-            if self._patience.over:
+            if self._over:
                 break
             try:
                 return await server.send(envelope)
@@ -82,7 +84,7 @@ class Pool:
                 logger.info("%s: %s", server.address, error)
             except Unreachable as error:
                 away = error
-        if lost is not None and not self._patience.over:
+        if lost is not None and not self._over:
             return Outcome("retrying", str(lost))
         raise away
 
@@ -96,7 +98,9 @@ class Pool:
 
     def let_go(self) -> None:
         """Wait for no answer any more: a mail whose data was sent is maybe sent, others are not."""
-        self._patience.end()
+        self._over = True
+        for server in self.servers:
+            server.let_go(STOPS)
 
     async def close(self) -> None:
         """Close all connections in good order."""

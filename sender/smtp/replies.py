@@ -67,17 +67,20 @@ class Reply(NamedTuple):
     @property
     def told(self) -> str:
         """The reply on one line, without addresses."""
-        text = QUOTED_ADDRESS.sub("(address)", " ".join(self.text.split()))
-        text = "".join(mark if mark.isprintable() else "?" for mark in text)
+        text = " ".join(self.text.split())
+        if "@" in text:
+            text = QUOTED_ADDRESS.sub("(address)", text)
+        if not text.isprintable():
+            text = "".join(mark if mark.isprintable() else "?" for mark in text)
         return f"{self.code} {text[:TEXT_LENGTH]}".strip()
 
 
 def classify(reply: Reply, stage: Stage) -> Outcome:
     """Return what a reply means for the mail it answers, given at that stage."""
-    reason = f"{reply.told} (at {stage})"
-    enhanced = reply.enhanced
     if reply.positive and stage == "end of data":
         return Outcome("sent", reply.told)
+    reason = f"{reply.told} (at {stage})"
+    enhanced = reply.enhanced
     if enhanced in FULL or (reply.code == EXCEEDED and enhanced is None and stage == "RCPT"):
         return Outcome("retrying", reason, after=MAILBOX_FULL)
     if reply.code == 421 or enhanced in LIMITED:

@@ -28,7 +28,9 @@ PEOPLE = BULK_LAG + 4 * CHUNK
 
 async def all_sent(broker: str) -> None:
     """Commit the lane's end in the sender's stead: all its jobs are done."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=broker, group_id=SENDER_GROUP)
+    consumer: Any = AIOKafkaConsumer(
+        bootstrap_servers=broker, group_id=SENDER_GROUP, enable_auto_commit=False
+    )
     await consumer.start()
     try:
         consumer.assign([LANE])
@@ -55,9 +57,12 @@ async def test_a_walk_goes_on_after_a_kill_and_waits_while_the_sender_is_behind(
     )
     async with running(worker) as producer:
         profile = {"email": "a@example.com", "channels": {"episode": ["websocket"]}}
-        sent = [send(producer, "users", user, {"user_id": user, **profile}) for user in people]
         listed = {"series_id": series, "added": True}
-        sent += [send(producer, "bookmarks", user, {"user_id": user, **listed}) for user in people]
+        sent = []
+        for topic, value in (("users", profile), ("bookmarks", listed)):
+            for user in people:
+                data = msgspec.json.encode({"user_id": user, **value})
+                sent.append(await producer.send(topic, data, user.encode(), LANE.partition))
         await asyncio.gather(*sent)
         await worker.at_rest("users", "bookmarks")
         await all_sent(worker.broker)

@@ -29,6 +29,9 @@ ANSWERS: Final = {
 }
 
 
+OUT_OF_ORDER: Final = b"503 5.5.1 bad sequence of commands\r\n"
+
+
 @dataclass
 class ScriptedServer:
     """Answers well unless `script` has something else for a stage, which it then plays once.
@@ -38,6 +41,8 @@ class ScriptedServer:
     """
 
     offers: list[str] = field(default_factory=lambda: ["8BITMIME", "SIZE 1000000"])
+    # RFC 2920, 3.1: a server may take data before it says that there is nobody to have them.
+    data_for_nobody: bool = False
     tls: ssl.SSLContext | None = None
     script: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     always: dict[str, bytes] = field(default_factory=dict)
@@ -47,6 +52,8 @@ class ScriptedServer:
     open: int = 0
     port: int = 0
     delays: dict[str, float] = field(default_factory=dict)
+    # So many bytes of a reply are written at once, where it is not 0.
+    pieces: int = 0
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,6 +76,11 @@ class ScriptedServer:
         while line := (await reader.readline()).decode(errors="replace").rstrip("\r\n"):
             self.commands.append(line)
             verb = line.partition(" ")[0].upper()
+            usual = None
+            ordered = {"MAIL": not sender, "RCPT": bool(sender)}
+            ordered["DATA"] = bool(recipient) or self.data_for_nobody
+            if not ordered.get(verb, True):
+                usual = OUT_OF_ORDER
             if verb == "EHLO":
                 offers = [*self.offers, *(["STARTTLS"] if self.tls and not encrypted else [])]
                 lines = ["test", *offers]
@@ -76,42 +88,60 @@ class ScriptedServer:
                 if await self._answer(writer, verb, text.encode()) is None:
                     return
                 continue
-            if (said := await self._answer(writer, verb)) is None:
+            if (said := await self._answer(writer, verb, usual)) is None:
                 return
+            good = said.startswith(b"2")
             if verb == "STARTTLS" and self.tls and said.startswith(b"220"):
                 await writer.start_tls(self.tls)
                 encrypted = True
-            elif verb == "MAIL":
+            elif verb == "MAIL" and good:
                 sender = line
-            elif verb == "RCPT":
+            elif verb == "RCPT" and good:
                 recipient = line
+            elif verb == "RSET" and good:
+                sender = recipient = ""
             elif verb == "QUIT":
                 return
             elif verb == "DATA" and said.startswith(b"354"):
-                content = await reader.readuntil(b"\r\n.\r\n")
-                if (said := await self._answer(writer, "end of data")) is None:
+                content = await _content(reader)
+                usual = None if recipient else b"554 5.5.1 no valid recipients\r\n"
+                if (said := await self._answer(writer, "end of data", usual)) is None:
                     return
-                if said.startswith(b"2"):
+                if said.startswith(b"2") and recipient:
                     self.mails.append((sender, recipient, content))
+                sender = recipient = ""
 
     async def _answer(
         self, writer: asyncio.StreamWriter, stage: str, usual: bytes | None = None
     ) -> bytes | None:
         """Play a stage; return what was said, None where the connection ends with it."""
         step = usual or ANSWERS.get(stage, b"250 2.0.0 ok\r\n")
-        if self.script[stage]:
+        if usual == OUT_OF_ORDER:
+            pass
+        elif self.script[stage]:
             step = self.script[stage].pop(0)
         elif stage in self.always:
             step = self.always[stage]
         if stage in self.delays:
             await asyncio.sleep(self.delays[stage])
         said = step.removesuffix(DROP).removesuffix(HANG)
-        if said:
-            writer.write(said)
+        size = self.pieces or len(said) or 1
+        for begin in range(0, len(said), size):
+            writer.write(said[begin : begin + size])
             await writer.drain()
+            if self.pieces:
+                await asyncio.sleep(0)
         if step.endswith(HANG):
             await asyncio.sleep(3600)
         return None if step.endswith(DROP) else step
+
+
+async def _content(reader: asyncio.StreamReader) -> bytes:
+    """Read data to their end, which is the first line already where there are none."""
+    content = b""
+    while not (content == b".\r\n" or content.endswith(b"\r\n.\r\n")):
+        content += await reader.readuntil(b".\r\n")
+    return content
 
 
 @asynccontextmanager

@@ -37,16 +37,18 @@ ZONES = [
 ]
 USERS = ("ann", "bob", "cid")
 SPAN = 45 * DAY
-EVENING, MORNING, NIGHT = 18 * 60, 7 * 60, 2 * 60 + 30
+EVENING, MORNING, FORENOON, NIGHT = 18 * 60, 7 * 60, 10 * 60, 2 * 60 + 30
+TIMES = frozenset({EVENING, MORNING, FORENOON, NIGHT})
 FRIDAY = 4
 NEVER = -1
 
 
 class Plan(NamedTuple):
-    """When a campaign is due: a minute of the day, on one weekday or all."""
+    """When a campaign is due: a minute of the day, on one weekday or day of the month, or all."""
 
     time: int
     weekday: int | None = None
+    day: int | None = None
 
     @property
     def cron(self) -> str:
@@ -56,7 +58,10 @@ class Plan(NamedTuple):
 #: By campaign what it may be given: the mail that waits, and the inbox entry that does not.
 KINDS = {"tips": "tip", "notes": "activity"}
 PLANS = {"tips": (Plan(EVENING), Plan(MORNING)), "notes": (Plan(NIGHT), Plan(EVENING))}
-BUILT_IN = "weekly_reminder"
+BUILT_IN = {
+    "weekly_reminder": Plan(EVENING, weekday=FRIDAY),
+    "monthly_statistic": Plan(FORENOON, day=1),
+}
 
 #: Until the next thing happens: an hour, half a day, or a pause.
 minutes = st.integers(1, 90) | st.integers(3 * 60, 15 * 60) | st.integers(DAY, 4 * DAY)
@@ -92,13 +97,18 @@ deaths = st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=4)
 @cache
 def firings(name: str, start: datetime, plan: Plan) -> list[tuple[int, int]]:
     """Return (minute of UTC, wall minute) of all that is due in a zone, by the oracle's walk."""
-    begin = minute(start) - 9 * DAY
-    found = oracle.fixed(zone(name), begin, minute(start) + SPAN, frozenset({plan.time}))
-    return [
-        (now, local)
-        for local, now in found[plan.time]
-        if plan.weekday is None or (EPOCH + timedelta(minutes=local)).weekday() == plan.weekday
-    ]
+    found = []
+    for local, now in clock(name, start)[plan.time]:
+        at = EPOCH + timedelta(minutes=local)
+        if plan.weekday in (None, at.weekday()) and plan.day in (None, at.day):
+            found.append((now, local))
+    return found
+
+
+@cache
+def clock(name: str, start: datetime) -> dict[int, list[tuple[int, int]]]:
+    """Return (wall minute, minute of UTC) of each local time, from a month before the start on."""
+    return oracle.fixed(zone(name), minute(start) - 35 * DAY, minute(start) + SPAN, TIMES)
 
 
 class Watch:
@@ -162,7 +172,7 @@ class Story:
         self.deaths = list(deaths)
         self.world = World(partitions=2)
         plans: dict[str, Plan | None] = {name: plans[0] for name, plans in PLANS.items()}
-        plans[BUILT_IN] = Plan(EVENING, FRIDAY)
+        plans |= BUILT_IN
         self.watches = {
             (user, name): Watch(start, ZONES[number], plans[name])
             for (number, user), name in product(enumerate(USERS), plans)
@@ -182,6 +192,10 @@ class Story:
             world.put("users", profile, key=user)
         for name in ("one", "two"):
             world.put("films", {"film_id": name, "title": name}, key=name)
+        for user, days in product(USERS, (20, 10, 1)):
+            watch = {"user_id": user, "film_id": "one", "seconds": 60}
+            watch["at"] = (self.start - timedelta(days)).isoformat()
+            world.put("watch_history", watch)
         for name, (plan, _) in PLANS.items():
             self._put_campaign(name, plan)
             for user in USERS:
@@ -329,8 +343,12 @@ def test_whatever_happens_each_occurrence_is_said_once_or_skipped_with_its_reaso
             assert "skipped: " not in skips, f"{key}: skipped without a reason"
     world = told.world
     jobs = {job.job_id: job for job in (*world.held(), *world.jobs())}
-    weeks = Counter((j.user_id, j.context["week"]) for j in jobs.values() if j.kind == BUILT_IN)
-    assert set(weeks.values()) <= {1}, "a week twice"
+    spans = Counter(
+        (job.user_id, job.context.get("week") or job.context["month"])
+        for job in jobs.values()
+        if job.kind in BUILT_IN
+    )
+    assert set(spans.values()) <= {1}, "a week or a month twice"
     ids = {one.job_id: one.kind for one in world.deliveries() if one.status == "skipped"}
     ids |= {job_id: job.kind for job_id, job in jobs.items()}
     assert world.job_ids() == Counter(ids.values()), "decided twice"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from streams import fields
 from streams.fields import QuietHours
 from streams.settings import Window
 from streams.windows import SPREAD, at_local, opens, spread
@@ -79,7 +80,7 @@ def by_walking(
 def test_what_opens_returns_is_open_and_nothing_before_it_is(
     now: datetime, name: str, start: time, end: time, quiet: tuple[time, time] | None
 ) -> None:
-    zone, window = ZoneInfo(name), Window(start, end)
+    zone, window = fields.zone(name), Window(start, end)
     hours = QuietHours(f"{quiet[0]:%H:%M}", f"{quiet[1]:%H:%M}") if quiet else None
     expected = by_walking(now, zone, window, hours) or by_walking(now, zone, window, None)
     assert opens(now, zone, window, hours) == expected
