@@ -28,9 +28,9 @@ from streams.jobs import Job
 # The one field of a context that differs from recipient to recipient.
 USERNAME: Final = "username"
 LINKS: Final = tuple(one.name for one in fields(Links))
-# From its third mail on a text is a campaign's: what comes once, or twice for a retry, is not
-# worth a proof, which costs as much as some ten mails.
-WORTH: Final = 3
+# From its tenth mail on a text is a campaign's. A proof costs as much as four mails or so, and who
+# sends each of many texts ten times pays that for all of them.
+WORTH: Final = 10
 # Texts that were met lately and not often enough. Weekly reminders, each with its own films, come
 # in between the mails of a campaign.
 MET: Final = 10_000
