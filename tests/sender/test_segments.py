@@ -85,7 +85,7 @@ def test_the_mails_of_every_template_are_joined_once_there_were_enough(
 ) -> None:
     segments, job = Segments(renderer), sample_job(name, locale)
     people = [f"Борис {number}" for number in range(WORTH)]
-    assert not any([assert_same(segments, renderer, named(job, one)) for one in people])
+    assert not any(assert_same(segments, renderer, named(job, one)) for one in people)
     assert assert_same(segments, renderer, named(job, "<&> O'Neil"))
 
 
