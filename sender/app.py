@@ -52,8 +52,8 @@ from streams.transport import Batch
 
 APP: Final = SENDER_GROUP
 TOPIC_OF: Final = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX}
-# New objects between two looks of Python's collector (700 where nobody says): the jobs of the slices
-# in hand are more than that, and reference counts alone free them.
+# New objects between two looks of Python's collector, which says 700: the jobs in hand are more
+# than that, and reference counts alone free them.
 COLLECTED: Final = 10_000
 # What a page waits for an answer of the broker.
 PAGE_TIMEOUT: Final = 5.0
