@@ -90,7 +90,6 @@ class Dialogue:
 
     def begin(self, mail: Transaction) -> None:
         """Write a mail's envelope; the dialogue must be `ready`."""
-        mail.reused = self.mails > 0
         self._start(_Turn(mail))
 
     def ask(self) -> None:
@@ -136,7 +135,6 @@ class Dialogue:
         if isinstance(said, Outcome):
             self.ended.append((mail, said))
             return
-        mail.reused = self.mails > 0
         self.mails += 1
         turn.content, turn.parameters = said.content, said.parameters
         self._output.append(b"%b\r\n%b\r\nDATA\r\n" % (said.mail, said.rcpt))

@@ -120,17 +120,26 @@ class Server:
 
     def next(self, connection: Connection) -> _Waiting | None:
         """Give the mail that has waited longest, unless the connection has had its share."""
-        return None if not self._waiting or self._tired(connection) else self._waiting.popleft()
+        if not self._waiting or self._tired(connection):
+            return None
+        mail = self._waiting.popleft()
+        # Another mail was on it, or it has waited for one.
+        mail.reused = connection.mails > 0 or connection.used > connection.opened
+        return mail
 
     def ended(self, ends: Sequence[tuple[Transaction, End]]) -> None:
         """Tell those who wait; what another connection may try goes back to the line's head."""
         again: list[_Waiting] = []
         for mail, known in ends:
             assert isinstance(mail, _Waiting)
-            if isinstance(known, Lost) and mail.reused and self._may_wait(mail):
-                # The server hung up on a connection it had taken mails on: that says nothing
-                # about it. Enough mails for this one, perhaps; a new one may have more.
-                again.append(mail)
+            if isinstance(known, Lost) and mail.reused:
+                # The server hung up on a connection that had been in use or idle: that says
+                # nothing about it. Enough mails for this one, perhaps; a new one may have more.
+                if self._may_wait(mail):
+                    again.append(mail)
+                else:
+                    self.breaker.let_go(mail.tried)
+                    _tell(mail, Unreachable(str(known)))
             elif isinstance(known, HungUp):
                 self._failed(mail, known.outcome, known.outcome.reason)
             elif isinstance(known, Undelivered):
