@@ -181,7 +181,8 @@ class Server:
                     connection.work()
                 else:
                     self._coming += 1
-                    self._start(self._ask(connection))
+                    # It is asked now, and not when the task begins: by then it would have a mail.
+                    self._start(self._asked(connection, connection.alive()))
             elif len(self._connections) + self._coming < self._most:
                 self._coming += 1
                 opening = asyncio.create_task(self._open())
@@ -253,9 +254,9 @@ class Server:
         elif self._waiting:
             self.ended([(self._waiting.popleft(), error)])
 
-    async def _ask(self, connection: Connection) -> None:
+    async def _asked(self, connection: Connection, answer: Awaitable[bool]) -> None:
         try:
-            alive = await connection.alive()
+            alive = await answer
         finally:
             self._coming -= 1
         if alive and connection.usable:
