@@ -42,6 +42,7 @@ async def test_a_month_is_counted_by_films_seconds_and_genres_in_the_persons_zon
             {"genre": "farce", "films": 1, "seconds": 60},
         ],
         "top_genre": "drama",
+        "streak": 1,
         "reported": False,
         "late": 0,
     }
