@@ -45,7 +45,7 @@ def _domain(job: Job) -> str:
 
 @dataclass
 class EmailChannel:
-    """Sends jobs as mails, as many at once as the pool has connections to one server.
+    """Sends jobs as mails, as many at once as the pool is for.
 
     A mail is in flight from before its first command until its outcome is written down: so many
     may have been sent, and nobody knows, when the process is killed.
@@ -65,7 +65,7 @@ class EmailChannel:
     _segments: Segments = field(init=False)
 
     def __post_init__(self) -> None:
-        """Have as many mails in flight as connections: over all batches, and over all servers."""
+        """Have as many mails in flight as the pool is for: over all batches and servers."""
         self._slots = asyncio.Semaphore(self.pool.size)
         self._segments = Segments(self.renderer)
         self._reach = points(self.settings.fault)

@@ -90,16 +90,18 @@ class Dialogue:
 
     def begin(self, mail: Transaction) -> None:
         """Write a mail's envelope; the dialogue must be `ready`."""
-        mail.reused = self.mails > 0
+        assert self.ready
         self._start(_Turn(mail))
 
     def ask(self) -> None:
-        """Ask the server whether it is still there."""
+        """Ask the server whether it is still there; no mail must be under way."""
+        assert not self._awaited
         self._barred = True
         self._say(b"NOOP\r\n", "NOOP")
 
     def quit(self) -> None:
         """Say goodbye; no mail must be under way."""
+        assert not self._awaited
         self.usable = False
         self._say(b"QUIT\r\n", "QUIT")
 
@@ -136,7 +138,6 @@ class Dialogue:
         if isinstance(said, Outcome):
             self.ended.append((mail, said))
             return
-        mail.reused = self.mails > 0
         self.mails += 1
         turn.content, turn.parameters = said.content, said.parameters
         self._output.append(b"%b\r\n%b\r\nDATA\r\n" % (said.mail, said.rcpt))

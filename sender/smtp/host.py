@@ -33,8 +33,11 @@ class Connection(Protocol):
     def work(self) -> None:
         """Take mails from the host for as long as it has any; then be free or gone."""
 
-    async def alive(self) -> bool:
-        """Ask the server whether it is still there."""
+    def alive(self) -> Awaitable[bool]:
+        """Ask the server whether it is still there; until then it is not `ready`.
+
+        Whoever asked has it `work` after.
+        """
 
     def quit(self) -> Awaitable[None]:
         """Close in good order; a server that does not answer is not waited for."""

@@ -48,7 +48,7 @@ class Lockstep:
         """Begin what waits, one mail after the other."""
         mail = self._host.next(self)
         if mail is None:
-            self._host.free(self)
+            self._rest()
         else:
             self._task = asyncio.create_task(self._run(mail))
 
@@ -78,7 +78,6 @@ class Lockstep:
         mail: Transaction | None = first
         while mail is not None:
             end: End
-            mail.reused = self.mails > 0
             try:
                 end = await self._send(mail)
             except Exception as error:
@@ -88,6 +87,9 @@ class Lockstep:
                 self._close()
                 return
             mail = self._host.next(self)
+        self._rest()
+
+    def _rest(self) -> None:
         self.used = monotonic()
         self._host.free(self)
 

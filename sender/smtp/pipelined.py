@@ -52,11 +52,12 @@ class Pipelined(asyncio.Protocol):
     @property
     def ready(self) -> bool:
         """Whether another may be begun now, though others may be under way."""
-        return self._dialogue.ready and not self._transport.is_closing()
+        return self._dialogue.ready and self._answer is None and not self._transport.is_closing()
 
     def work(self) -> None:
         """Begin what waits, as far as may be written now."""
         dialogue = self._dialogue
+        self._answer = None
         while self.ready and (mail := self._host.next(self)) is not None:
             dialogue.begin(mail)
         self._write()
@@ -67,12 +68,12 @@ class Pipelined(asyncio.Protocol):
             self.used = monotonic()
             self._host.free(self)
 
-    async def alive(self) -> bool:
-        """Ask the server whether it is still there."""
+    def alive(self) -> Awaitable[bool]:
+        """Ask the server whether it is still there; whoever asked has it `work` after."""
         self._answer = self._loop.create_future()
         self._dialogue.ask()
         self._write()
-        return await self._answer
+        return self._answer
 
     def quit(self) -> Awaitable[None]:
         """Close in good order; a server that does not answer is not waited for."""
@@ -103,8 +104,8 @@ class Pipelined(asyncio.Protocol):
             if dialogue.awaited is None:
                 self._transport.close()
                 self._gone()
-        elif self._answer is not None and not self._answer.done():
-            if dialogue.awaited is None:
+        elif self._answer is not None:
+            if dialogue.awaited is None and not self._answer.done():
                 self._answer.set_result(dialogue.usable)
         else:
             self.work()

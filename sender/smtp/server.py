@@ -120,17 +120,26 @@ class Server:
 
     def next(self, connection: Connection) -> _Waiting | None:
         """Give the mail that has waited longest, unless the connection has had its share."""
-        return None if not self._waiting or self._tired(connection) else self._waiting.popleft()
+        if not self._waiting or self._tired(connection):
+            return None
+        mail = self._waiting.popleft()
+        # Another mail was on it, or it has waited for one.
+        mail.reused = connection.mails > 0 or connection.used > connection.opened
+        return mail
 
     def ended(self, ends: Sequence[tuple[Transaction, End]]) -> None:
         """Tell those who wait; what another connection may try goes back to the line's head."""
         again: list[_Waiting] = []
         for mail, known in ends:
             assert isinstance(mail, _Waiting)
-            if isinstance(known, Lost) and mail.reused and self._may_wait(mail):
-                # The server hung up on a connection it had taken mails on: that says nothing
-                # about it. Enough mails for this one, perhaps; a new one may have more.
-                again.append(mail)
+            if isinstance(known, Lost) and mail.reused:
+                # The server hung up on a connection that had been in use or idle: that says
+                # nothing about it. Enough mails for this one, perhaps; a new one may have more.
+                if self._may_wait(mail):
+                    again.append(mail)
+                else:
+                    self.breaker.let_go(mail.tried)
+                    _tell(mail, Unreachable(str(known)))
             elif isinstance(known, HungUp):
                 self._failed(mail, known.outcome, known.outcome.reason)
             elif isinstance(known, Undelivered):
@@ -172,7 +181,8 @@ class Server:
                     connection.work()
                 else:
                     self._coming += 1
-                    self._start(self._ask(connection))
+                    # It is asked now, and not when the task begins: by then it would have a mail.
+                    self._start(self._asked(connection, connection.alive()))
             elif len(self._connections) + self._coming < self._most:
                 self._coming += 1
                 opening = asyncio.create_task(self._open())
@@ -244,9 +254,9 @@ class Server:
         elif self._waiting:
             self.ended([(self._waiting.popleft(), error)])
 
-    async def _ask(self, connection: Connection) -> None:
+    async def _asked(self, connection: Connection, answer: Awaitable[bool]) -> None:
         try:
-            alive = await connection.alive()
+            alive = await answer
         finally:
             self._coming -= 1
         if alive and connection.usable:

@@ -35,7 +35,7 @@ class Transaction:
     """A mail that is being sent.
 
     `withdrawn`: nobody wants it sent any more; its content is not begun. `reused`: its connection
-    has had another before, so that its end says nothing about the server.
+    is not new, so that its end says nothing about the server.
     """
 
     def __init__(self, envelope: Envelope) -> None:

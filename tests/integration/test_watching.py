@@ -42,9 +42,26 @@ async def test_a_month_is_counted_by_films_seconds_and_genres_in_the_persons_zon
             {"genre": "farce", "films": 1, "seconds": 60},
         ],
         "top_genre": "drama",
+        "streak": 1,
         "reported": False,
         "late": 0,
     }
+
+
+async def test_a_watch_of_long_ago_is_skipped_with_its_month_and_its_statistics_are_gone(
+    cinema: Cinema,
+) -> None:
+    user = await cinema.person()
+    sent = await cinema.watch(user, "f", datetime(2001, 1, 1, tzinfo=UTC))
+    await cinema.settle()
+    assert not cinema.is_dead(sent)
+    reason = "a watch of 2001-01 is older than the 24 months that are kept"
+    assert cinema.deliveries(user, "monthly_statistic") == [("skipped", reason)]
+    headers = {"Authorization": f"Bearer {cinema.up.addresses.api_key}"}
+    page = f"{cinema.streams}/users/{user}/statistics?month=2001-01"
+    async with cinema.http.get(page, headers=headers) as response:
+        assert response.status == 404
+        assert "24 months" in (await response.json())["message"]
 
 
 async def test_a_film_and_a_person_heard_of_later_are_joined_later(cinema: Cinema) -> None:

@@ -138,6 +138,28 @@ async def test_a_connection_that_the_server_closed_meanwhile_costs_no_try(
     await pool.close()
 
 
+async def test_a_connection_that_no_mail_needed_and_the_server_closed_costs_no_try(
+    smtpd: ScriptedServer,
+) -> None:
+    pool = pool_of(smtpd, size=4)
+    smtpd.delays["end of data"] = 0.05
+    first = asyncio.create_task(pool.send(envelope()))
+    while "DATA" not in smtpd.commands:
+        await asyncio.sleep(0.001)
+    # The second opens one; before that is there, the first connection has room for it.
+    smtpd.delays["connect"] = 0.2
+    assert (await pool.send(envelope())).status == (await first).status == "sent"
+    await asyncio.sleep(0.3)
+    assert smtpd.connections == 2
+    for writer in list(smtpd.writers):
+        writer.close()
+    await asyncio.sleep(0.05)
+    smtpd.delays.clear()
+    outcomes = await asyncio.gather(*(pool.send(envelope()) for _ in range(3)))
+    assert [outcome.status for outcome in outcomes] == ["sent"] * 3
+    await pool.close()
+
+
 async def test_an_old_server_that_knows_only_helo_gets_its_mail(smtpd: ScriptedServer) -> None:
     smtpd.always["EHLO"] = b"500 what?\r\n"
     assert (await send(pool_of(smtpd))).status == "sent"

@@ -199,6 +199,19 @@ async def test_a_connection_that_dies_while_it_is_idle_is_not_used(smtpd: Script
     await pool.close()
 
 
+async def test_nothing_else_is_begun_on_an_idle_connection_that_is_being_asked(
+    smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "DOUBTFUL", -1.0)
+    pool = pool_of(smtpd, size=2)
+    for _ in range(3):
+        sending = [pool.send(mail(number)) for number in range(4)]
+        outcomes = await asyncio.wait_for(asyncio.gather(*sending), 5)
+        assert {outcome.status for outcome in outcomes} == {"sent"}
+    assert smtpd.connections == 1 and smtpd.commands.count("NOOP") == 2
+    await pool.close()
+
+
 async def test_whoever_gives_a_mail_up_has_it_not_sent_and_its_neighbours_go(
     smtpd: ScriptedServer,
 ) -> None:
