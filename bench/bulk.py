@@ -33,8 +33,8 @@ WARM: Final = 2_000
 PAUSE: Final = 0.4
 # Of those that open connections and meet templates for the first time nothing is said.
 FIRST: Final = 5
-# The backlog is there before the server goes, and lasts until its speed has been seen again.
-BACKLOG: Final = 20_000
+# It lasts until the speed has been seen again, fast as the machine may be.
+BACKLOG: Final = 60_000
 AWAY: Final = 8.0
 # Seconds over which a speed is taken, and those that the sender has to come back to it.
 SPAN: Final = 5.0
@@ -115,7 +115,7 @@ async def _outage(stack: Stack, server: CountingServer, kind: str) -> list[Figur
     """Take the server away from a backlog and give it back; return the speeds."""
     begun = server.count
     sending = asyncio.create_task(_send(stack, "outage", BACKLOG))
-    await _until(server, begun + BACKLOG // 10)
+    await _until(server, begun + WARM)
     before = await _rate(server, SPAN)
     server.stop()
     await asyncio.sleep(AWAY)

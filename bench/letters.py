@@ -37,7 +37,7 @@ Make = Callable[[int, str], Job]
 def reminder(number: int, name: str) -> Job:
     """Return a weekly reminder with ten films of its own."""
     job = _for(name, "personal_selection", number)
-    films = [_film(job, one) for one in random.Random(number).sample(range(CATALOGUE), TOLD)]
+    films = [_film(job, one) for one in random.Random(name).sample(range(CATALOGUE), TOLD)]
     return msgspec.structs.replace(job, context=job.context | {"films": films})
 
 

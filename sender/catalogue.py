@@ -23,8 +23,9 @@ from jinja2 import (
     select_autoescape,
 )
 from jinja2 import TemplateError as JinjaError
+from jinja2.runtime import Context, Macro
 
-from sender.fragments import keep_repeated
+from sender.fragments import Kept, keep_repeated
 from sender.holes import guard
 from sender.inlining import InliningLoader
 from sender.sanitise import paragraphs, plain_text, safe_html, web_link
@@ -142,7 +143,20 @@ class Catalogue:
         return {}
 
 
+class _Context(Context):
+    def call(self, obj: Any, *args: Any, **options: Any) -> Any:
+        """Call macros, as Jinja does when it has asked whatever else they could be."""
+        if type(obj) is not Macro and type(obj) is not Kept:
+            return super().call(obj, *args, **options)
+        # What Jinja adds for functions that take a context.
+        options.pop("_block_vars", None)
+        options.pop("_loop_vars", None)
+        return obj(self.eval_ctx, *args, **options)
+
+
 class _Environment(Environment):
+    context_class = _Context
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look into a context's objects before Jinja does: it tries their methods first.
 
@@ -156,7 +170,10 @@ class _Environment(Environment):
 def _compile(environment: Environment, name: str) -> Template | str:
     """Return the template, or why there is none."""
     try:
-        return environment.get_template(name)
+        template = environment.get_template(name)
+        # Copied for each mail, and Jinja's own is slow to copy.
+        template.globals = dict(template.globals)
+        return template
     except (JinjaError, OSError, ValueError) as error:
         return _cause(error)
 

@@ -5,12 +5,11 @@ A macro imported without context is a function of its arguments, so what it made
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
-from jinja2 import Environment, TemplateError
+from jinja2 import Environment, TemplateError, pass_eval_context
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Macro
 
@@ -32,20 +31,26 @@ def keep_repeated(environment: Environment) -> None:
             # Whatever imports it fails with the cause.
             continue
         if isinstance(macro := getattr(module, name, None), Macro):
-            setattr(module, name, _kept(macro, EvalContext(environment, file)))
+            setattr(module, name, Kept(macro, EvalContext(environment, file)))
 
 
-def _kept(macro: Macro, escaping: EvalContext) -> Callable[..., str]:
-    @lru_cache(KEPT)
-    def made(arguments: bytes) -> str:
-        return macro(escaping, *_decode(arguments))
+class Kept:
+    """A macro that keeps what it has made of arguments that are data."""
 
-    def call(*arguments: Any) -> str:
+    def __init__(self, macro: Macro, escaping: EvalContext) -> None:
+        """Call that macro; `escaping` says whether what it prints is escaped."""
+        self._macro = partial(macro, escaping)
+        self._made = lru_cache(KEPT)(self._make)
+
+    @pass_eval_context
+    def __call__(self, _: EvalContext, *arguments: Any, **options: Any) -> str:
+        """Return what the macro makes of the arguments."""
         try:
-            key = _encode(arguments)
+            key = None if options else _encode(arguments)
         except (TypeError, ValueError):
-            # No data alone: markup, or a hole.
-            return macro(escaping, *arguments)
-        return made(key)
+            # Markup, say.
+            key = None
+        return self._macro(*arguments, **options) if key is None else self._made(key)
 
-    return call
+    def _make(self, arguments: bytes) -> str:
+        return self._macro(*_decode(arguments))

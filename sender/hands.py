@@ -20,11 +20,16 @@ ACKNOWLEDGED: Final = 60.0
 
 @dataclass(slots=True)
 class _Hand:
-    """`freed` is cancelled when the job is settled or given back."""
+    """`freed`, once somebody waits for it, is cancelled when the job is settled or given back."""
 
     job: Job
-    freed: asyncio.Future[None]
+    freed: asyncio.Future[None] | None = None
     returned: float | None = None
+
+    def waited_for(self) -> asyncio.Future[None]:
+        if self.freed is None:
+            self.freed = asyncio.get_running_loop().create_future()
+        return self.freed
 
 
 class Hands:
@@ -44,15 +49,14 @@ class Hands:
         be committed, and a kill would lose both.
         """
         while hands := [self._hands[job.job_id] for job in jobs if job.job_id in self._hands]:
-            await asyncio.wait([hand.freed for hand in hands])
-        loop = asyncio.get_running_loop()
+            await asyncio.wait([hand.waited_for() for hand in hands])
         for job in jobs:
-            self._hands[job.job_id] = _Hand(job, loop.create_future())
+            self._hands[job.job_id] = _Hand(job)
 
     def drop(self, jobs: Iterable[Job]) -> None:
         """Let the jobs go; whoever waits for one may have it."""
         for job in jobs:
-            if hand := self._hands.pop(job.job_id, None):
+            if (hand := self._hands.pop(job.job_id, None)) and hand.freed is not None:
                 hand.freed.cancel()
 
     def returned(self, jobs: Iterable[Job]) -> None:

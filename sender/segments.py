@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -29,9 +28,9 @@ from streams.jobs import Job
 # The one field of a context that differs from recipient to recipient.
 USERNAME: Final = "username"
 LINKS: Final = tuple(one.name for one in fields(Links))
-# From its third mail on a text is a campaign's: what comes once, or twice for a retry, is not
-# worth a proof, which costs as much as some ten mails.
-WORTH: Final = 3
+# From its tenth mail on a text is a campaign's. A proof costs as much as four mails or so, and who
+# sends each of many texts ten times pays that for all of them.
+WORTH: Final = 10
 # Texts that were met lately and not often enough. Weekly reminders, each with its own films, come
 # in between the mails of a campaign.
 MET: Final = 10_000
@@ -50,7 +49,8 @@ class Segments:
     def __init__(self, renderer: Renderer) -> None:
         """Render with that renderer what has no segments."""
         self._renderer = renderer
-        self._met: OrderedDict[bytes, int] = OrderedDict()
+        # By their hashes: where two meet, a text is proven before it is worth it.
+        self._met: OrderedDict[int, int] = OrderedDict()
         self.kept: OrderedDict[bytes, _Form | None] = OrderedDict()
 
     def render(self, job: Job, links: Links, now: datetime) -> Rendered | Joined:
@@ -74,10 +74,11 @@ class Segments:
         return rendered
 
     def _is_worth(self, key: bytes) -> bool:
-        times = self._met.pop(key, 0) + 1
+        text = hash(key)
+        times = self._met.pop(text, 0) + 1
         if times >= WORTH:
             return True
-        self._met[key] = times
+        self._met[text] = times
         if len(self._met) > MET:
             self._met.popitem(last=False)
         return False
@@ -169,12 +170,11 @@ def _is_plain(value: str) -> bool:
 
 
 def _key(job: Job, values: Values) -> bytes:
-    """Return what stands for all that a template sees of a job, but for the values."""
+    """Return all that a template sees of a job, but for the values."""
     context = job.context
     if USERNAME in values:
         context = {name: value for name, value in context.items() if name != USERNAME}
-    seen = (job.template, job.locale, job.kind, list(values), context)
-    return blake2b(msgspec.json.encode(seen), digest_size=16).digest()
+    return msgspec.json.encode((job.template, job.locale, job.kind, list(values), context))
 
 
 def _in_wire_form(rendered: Rendered) -> Joined:
