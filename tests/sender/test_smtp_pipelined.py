@@ -7,6 +7,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from random import Random
 from time import monotonic
 
 import pytest
@@ -20,6 +21,7 @@ from tests.sender.smtpd import ANSWERS, DROP, HANG, ScriptedServer, certificate,
 from tests.sender.test_smtp import CALM, envelope, pool_of
 from tests.sender.test_smtp_faults import TWICE
 
+STAGES = ("MAIL", "RCPT", "DATA", "end of data")
 MAILS = 100
 AT_ONCE = 50
 # For a server that falls silent once; its other answers come in time on a busy machine, too.
@@ -245,6 +247,46 @@ async def test_fifty_mails_that_a_stop_finds_under_way_are_known_maybe_or_untrie
     assert set(ends.values()) == {"sent", "maybe", "away"}
     assert all(taken[number] == (end == "sent") for number, end in ends.items())
     assert Counter(ends.values())["maybe"] <= AT_ONCE // 2, "one a connection"
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["pipelined", "lock-step"])
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_to_connections_each_mail_is_sent_once_or_known_not_to_be(
+    smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch, seed: int, fast: bool
+) -> None:
+    dice = Random(f"wire {seed}")
+    monkeypatch.setattr(server_module, "MAILS", dice.choice([2, 7, 1000]))
+    monkeypatch.setattr(server_module, "DOUBTFUL", dice.choice([-1.0, 0.01, 10.0]))
+    monkeypatch.setattr(server_module, "IDLE", dice.choice([0.02, 60.0]))
+    smtpd.data_for_nobody = dice.random() < 0.5
+    for stage in (*STAGES, "connect", "NOOP", "RSET", "QUIT"):
+        usual = ANSWERS.get(stage, b"250 2.0.0 ok\r\n")
+        faults = [b"451 4.3.0 later\r\n", b"421 4.7.0 no\r\n" + DROP, DROP]
+        smtpd.script[stage] = [
+            dice.choice(faults) if dice.random() < 0.04 else usual for _ in range(2 * MAILS)
+        ]
+    pool = pool_of(smtpd, size=dice.randint(1, 12), pipelining=fast)
+
+    async def send(number: int) -> str:
+        # In bursts: some come in the same turn of the loop.
+        await asyncio.sleep(dice.randrange(10) * 0.04)
+        while True:
+            await pool.ready()
+            try:
+                outcome = await pool.send(mail(number))
+            except Unreachable:
+                continue
+            return "maybe" if outcome.maybe else outcome.status
+
+    async with asyncio.timeout(30):
+        ends = await asyncio.gather(*map(send, range(MAILS)))
+        await pool.close()
+    taken = received(smtpd)
+    assert all(
+        taken[number] == (end == "sent") for number, end in enumerate(ends) if end != "maybe"
+    )
+    assert max(taken.values()) == 1
+    assert ends.count("sent") > MAILS / 2
 
 
 async def test_a_session_is_resumed_on_the_next_connection(tmp_path: Path) -> None:
