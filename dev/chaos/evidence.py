@@ -42,6 +42,11 @@ class Delivery(msgspec.Struct):
     attempt: int
 
 
+# Topics whose events may name several people: such a one is sent on to each partition in which some
+# of them live, its own among them, and comes behind what was written meanwhile.
+SHARED: Final = frozenset({"letters"})
+
+
 class InboxEntry(NamedTuple):
     """An entry of an inbox."""
 
@@ -120,9 +125,10 @@ class Evidence:
         value = record.value or b""
         job = _JOB.decode(value)
         lane, cause = (record.topic, job.job_id), job.cause
-        # What was sent on from another partition has no place among those of this one, and what is
-        # tried again comes when it may.
-        here = record.topic != "held" and cause["partition"] == record.partition
+        # What was sent on has no place among what was not, and what is tried again comes when it
+        # may.
+        sent_on = cause["topic"] in SHARED or cause["partition"] != record.partition
+        here = record.topic != "held" and not sent_on
         if here and lane not in self._came:
             turn = Turn(record.topic, job.user_id, cause["topic"])
             self.turns[turn].append(cause["offset"])
