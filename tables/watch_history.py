@@ -74,7 +74,7 @@ class WatchHistory(View[WatchRow]):
 
     def __init__(self) -> None:
         super().__init__()
-        #: The keys of each UTC month, some of them gone. A set would take five times as much.
+        #: The keys of each UTC month. A set would take five times as much.
         self.by_month: dict[str, list[str]] = {}
         self._films: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -158,9 +158,11 @@ class WatchHistory(View[WatchRow]):
             self.by_month.setdefault(month, []).append(key)
             return
         keys = self.by_month[month]
-        # From the end, where `expire` takes them; what is gone before it goes with the month.
-        while keys and keys[-1] not in self.rows:
+        # From the end, where `expire` takes them; an erasure has one of each month looked for.
+        if keys[-1] == key:
             keys.pop()
+        else:
+            keys.remove(key)
         if not keys:
             del self.by_month[month]
 

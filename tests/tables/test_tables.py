@@ -11,7 +11,7 @@ from streams.events import Campaign, Film, User, Watch
 from streams.jobs import Cause
 from tables.deferred import Deferred, DeferredRow
 from tables.films import Films
-from tables.months import month_before, months_back, oldest_month
+from tables.months import month_before, month_of, months_back, oldest_month
 from tables.partition import Tables
 from tables.schedules import ScheduleRow
 from tables.seen import REMEMBERED
@@ -140,6 +140,21 @@ def test_open_walks_take_turns_until_they_are_done(tables: Tables) -> None:
     tables.walks["c"] = walk(identity="c", cursor="ann")
     merge(tables)
     assert [tables.walks.next() for _ in range(3)] == [["c"], ["a"], ["c"]]
+
+
+def test_who_is_erased_is_gone_from_the_index_of_months_too(tables: Tables) -> None:
+    for user in ("zoe", "bob", "eve"):
+        tables.watch_history.record(Watch(user_id=user, film_id="f", seconds=1, at=NOW))
+    merge(tables)
+    # Another one stands behind her in it.
+    tables.watch_history.forget("bob")
+    merge(tables)
+    month = month_of(NOW)
+    assert tables.watch_history.by_month == {month: [f"zoe|{month}", f"eve|{month}"]}
+    for user in ("zoe", "eve"):
+        tables.watch_history.forget(user)
+    merge(tables)
+    assert tables.watch_history.by_month == {}
 
 
 def test_a_campaigns_walks_through_its_zones_have_one_turn_together(tables: Tables) -> None:
