@@ -14,9 +14,8 @@ from aiohttp import web
 from streams import links
 from streams.errors import InvalidLink, NotKept
 from streams.fields import MONTH
-from streams.web.answers import later
 from streams.web.pages import Pages
-from streams.web.peers import ROUTED, Peers
+from streams.web.peers import Peers
 from streams.web.site import Site
 from tables.months import month_before, months_back
 
@@ -56,26 +55,22 @@ class Months:
                 return self._page(request, user_id, month)
             except NotKept:
                 raise web.HTTPNotFound from None
-        if ROUTED in request.headers:
-            return later("the person is moving to another worker")
-        reply = await self._peers.ask(request, owner, f"/me/{quote(token, safe='')}")
-        if reply is None or reply.status >= 500:
-            return later("the worker that has this person is not ready")
-        return web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
+        return await self._peers.pass_on(request, owner, f"/me/{quote(token, safe='')}")
 
     def _page(self, request: web.Request, user_id: str, month: str | None) -> web.Response:
-        this = self._site.statistics(user_id, None)["month"]
-        year = [
-            self._site.statistics(user_id, one) for one in islice(months_back(this, SHOWN), SHOWN)
-        ]
-        month = month or next((one["month"] for one in year if one["films"]), this)
+        now = self._site.statistics(user_id, None)
+        earlier = islice(months_back(now["month"], SHOWN), 1, None)
+        year = [now, *(self._site.statistics(user_id, one) for one in earlier)]
+        known = {one["month"]: one for one in year}
+        month = month or next((one["month"] for one in year if one["films"]), now["month"])
+        before = month_before(month)
         return self._pages.page(
             request,
             "months",
-            shown=self._site.statistics(user_id, month),
-            before=self._kept(user_id, month_before(month)),
+            shown=known.get(month) or self._site.statistics(user_id, month),
+            before=known.get(before) or self._kept(user_id, before),
             year=list(_bars(year)),
-            this=this,
+            this=now["month"],
         )
 
     def _kept(self, user_id: str, month: str) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
+from streams.web.answers import later
+
 #: Set on a request that a worker passes on; one that has it is not passed on again.
 ROUTED: Final = "Cinema-Routed"
 #: The caller's own credentials, which the worker that is asked looks at itself, and language.
@@ -35,6 +37,17 @@ class Peers:
         """Hold the client; to be put into the application's `cleanup_ctx`."""
         async with ClientSession(timeout=TIMEOUT) as self._client:
             yield
+
+    async def pass_on(self, request: web.Request, owner: str, path: str) -> web.Response:
+        """Answer what the worker that has a person answers, or say when to ask again."""
+        if ROUTED in request.headers:
+            return later("the person is moving to another worker")
+        reply = await self.ask(request, owner, path)
+        if reply is None:
+            return later("the worker that has this person does not answer")
+        if reply.status >= 500:
+            return later("the worker that has this person is not ready")
+        return web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
 
     async def ask(self, request: web.Request, base: str, path: str) -> Answer | None:
         """Pass a request on to another worker; None where that one does not answer.

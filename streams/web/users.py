@@ -9,9 +9,9 @@ from aiohttp import web
 
 from streams.errors import NotKept
 from streams.fields import ID_LENGTH, MONTH
-from streams.web.answers import answer, later, problem
+from streams.web.answers import answer, problem
 from streams.web.guard import Guard
-from streams.web.peers import ROUTED, Peers
+from streams.web.peers import Peers
 from streams.web.site import Site
 
 
@@ -43,15 +43,8 @@ class Users:
                 return answer(self._site.statistics(user_id, month))
             except NotKept as error:
                 return problem(404, str(error))
-        if ROUTED in request.headers:
-            return later("the person is moving to another worker")
         path = f"/users/{quote(user_id, safe='')}/statistics"
-        reply = await self._peers.ask(request, owner, path)
-        if reply is None:
-            return later("the worker that has this person does not answer")
-        if reply.status >= 500:
-            return later("the worker that has this person is not ready")
-        return web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
+        return await self._peers.pass_on(request, owner, path)
 
     async def deliveries(self, request: web.Request) -> web.Response:
         """List what was sent to the person and what was not, newest first, each with why."""
