@@ -237,7 +237,7 @@ def test_a_campaign_that_came_after_the_new_zones_hour_is_not_caught_up(cinema: 
 HOME = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "Pacific/Apia", "Asia/Kathmandu"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from(HOME)), min_size=1, max_size=14))
 def test_whatever_moves_are_made_each_occurrence_is_said_once_and_none_is_dropped(
     moves: list[tuple[int, str]],

@@ -140,18 +140,20 @@ def test_an_inbox_whose_ids_do_not_rise_is_named(book: Book) -> None:
     assert any("does not rise" in fault for fault in audit.inboxes(book, service.seen))
 
 
+NUMBERS: dict[str, Any] = {
+    "month": "2026-09",
+    "films": 2,
+    "seconds": 9,
+    "genres": [{"genre": "Drama", "films": 1, "seconds": 4}],
+    "top_genre": "Drama",
+    "streak": 2,
+    "previous": {"month": "2026-08", "films": 1, "seconds": 8},
+}
+
+
 def test_a_monthly_mail_with_other_numbers_is_named(book: Book) -> None:
     service = Service()
-    numbers = {
-        "month": "2026-09",
-        "films": 2,
-        "seconds": 9,
-        "genres": [{"genre": "Drama", "films": 1, "seconds": 4}],
-        "top_genre": "Drama",
-        "streak": 2,
-        "previous": None,
-    }
-    service.send("m", "monthly_statistic", "email", 12, **numbers)
+    service.send("m", "monthly_statistic", "email", 12, **NUMBERS | {"previous": None})
     (fault,) = audit.reports(book, service.seen)
     said = "(2, 9, (('Drama', 1, 4),), 'Drama', 2, None)"
     assert f"the mail for 2026-09 says {said}, not None" in fault
@@ -165,19 +167,10 @@ def test_a_monthly_mail_is_held_against_the_book_in_all_it_says(
 ) -> None:
     this = Month(2, 9, (("Drama", 1, 4),), 2)
     book.reports["ann", "2026-09"] = Report(this, Month(1, 8, (), 1))
-    numbers = {
-        "month": "2026-09",
-        "films": 2,
-        "seconds": 9,
-        "genres": [{"genre": "Drama", "films": 1, "seconds": 4}],
-        "top_genre": "Drama",
-        "streak": 2,
-        "previous": {"month": "2026-08", "films": 1, "seconds": 8},
-    }
     service = Service()
-    service.send("m", "monthly_statistic", "email", 12, **numbers)
+    service.send("m", "monthly_statistic", "email", 12, **NUMBERS)
     assert list(audit.reports(book, service.seen)) == []
-    service.send("n", "monthly_statistic", "email", 12, **numbers | wrong)
+    service.send("n", "monthly_statistic", "email", 12, **NUMBERS | wrong)
     assert len(list(audit.reports(book, service.seen))) == 1
 
 

@@ -66,7 +66,7 @@ def test_equal_seeds_and_ends_give_equal_stories_and_other_seeds_do_not() -> Non
     assert one.facts != other.facts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.datetimes(datetime(2024, 1, 1), datetime(2032, 1, 1)))
 def test_whenever_it_ends_two_month_ends_and_eight_fridays_have_passed_in_every_zone(
     end: datetime,

@@ -145,5 +145,5 @@ def test_a_circuit_has_one_probe_at_most_and_closes_with_a_success_alone() -> No
     print(f"seed {seed}")
     BreakerMachine._hypothesis_internal_use_seed = seed
     run_state_machine_as_test(
-        BreakerMachine, settings=settings(max_examples=200, stateful_step_count=40, deadline=None)
+        BreakerMachine, settings=settings(max_examples=200, stateful_step_count=40)
     )

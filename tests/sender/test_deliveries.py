@@ -129,7 +129,7 @@ ONE = st.tuples(st.integers(0, 3), STATUSES, st.integers(0, 3))
 
 
 @seed(SEED)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records=st.lists(ONE, max_size=20), cut=st.integers(0, 20), repeats=st.booleans())
 def test_counts_add_up_in_any_order_and_with_any_repeats(
     redis_socket: Path, records: list[tuple[int, str, int]], cut: int, repeats: bool

@@ -335,7 +335,6 @@ def test_lanes_ledger_and_held_keep_their_promise(redis_socket: Path) -> None:
         settings=settings(
             max_examples=60,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

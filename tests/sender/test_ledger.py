@@ -430,7 +430,6 @@ def test_the_ledger_does_what_its_model_does(redis_socket: Path) -> None:
         settings=settings(
             max_examples=40,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -314,9 +314,7 @@ class DialogueMachine(RuleBasedStateMachine):
         self.wire.check()
 
 
-DialogueMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None
-)
+DialogueMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
 TestDialogue: Any = DialogueMachine.TestCase
 
 

@@ -250,7 +250,7 @@ steps = st.lists(
 
 
 @given(steps=steps)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_counts_add_up_to_the_events_and_no_entry_spans_more_than_its_window(
     steps: list[tuple[Any, ...]],
 ) -> None:

@@ -95,7 +95,7 @@ def told(world: World) -> tuple[Any, ...]:
     deaths=st.lists(kills, max_size=6),
     batch=st.sampled_from([1, 3, 500]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_kills_at_any_point_lose_nothing_and_count_nothing_twice(
     story: list[list[Event]], deaths: list[tuple[int, bool]], batch: int
 ) -> None:
@@ -107,7 +107,7 @@ def test_kills_at_any_point_lose_nothing_and_count_nothing_twice(
 
 
 @given(story=stories, deaths=st.lists(kills, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_numbers_add_up_after_any_kills(
     story: list[list[Event]], deaths: list[tuple[int, bool]]
 ) -> None:

@@ -27,6 +27,17 @@ async def leave(world: World, user_id: str = "ann") -> None:
     await world.tick(world.now + SECOND)
 
 
+async def back() -> World:
+    """Return a world of one partition in which Ann has left and come back."""
+    world = World(partitions=1)
+    await world.tick(NOON)
+    world.put("registration", registration("ann"))
+    await leave(world)
+    world.put("registration", registration("ann"))
+    await world.run()
+    return world
+
+
 async def test_who_comes_back_is_greeted_under_another_id_and_counted_again() -> None:
     world = World()
     await world.tick(NOON)
@@ -73,12 +84,7 @@ async def test_nobody_elses_job_ids_are_others_for_it() -> None:
 
 
 async def test_the_life_lasts_though_the_erasure_is_forgotten() -> None:
-    world = World(partitions=1)
-    await world.tick(NOON)
-    world.put("registration", registration("ann"))
-    await leave(world)
-    world.put("registration", registration("ann"))
-    await world.run()
+    world = await back()
     await world.tick(NOON + timedelta(days=61))
     assert world.tables("ann").erased.rows == {}
     changelog = world.log.records["changelog", 0]
@@ -128,12 +134,7 @@ async def test_a_job_on_its_way_to_rest_does_not_rest_when_its_person_has_left()
 
 
 async def test_a_tombstone_that_comes_again_does_not_erase_who_has_come_back() -> None:
-    world = World(partitions=1)
-    await world.tick(NOON)
-    world.put("registration", registration("ann"))
-    await leave(world)
-    world.put("registration", registration("ann"))
-    await world.run()
+    world = await back()
     headers = [("cinema-origin", b"users/0/0")]
     world.put("users", None, key="ann", headers=headers)
     await world.run()

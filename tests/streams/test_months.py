@@ -172,7 +172,7 @@ async def play(story: list[list[Said | str]], at_once: bool) -> World:
     return world
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(stories(), st.booleans())
 def test_the_numbers_are_those_computed_from_scratch_after_any_order_repeats_and_restarts(
     story: list[list[Said | str]], at_once: bool

@@ -318,7 +318,7 @@ def unfinished(world: World) -> Iterator[str]:
             yield job.job_id
 
 
-@settings(max_examples=120, deadline=None, print_blob=True)
+@settings(max_examples=120)
 @given(
     start=st.sampled_from(STARTS),
     story=st.lists(st.tuples(minutes, steps), min_size=3, max_size=16),

@@ -59,7 +59,7 @@ def by_walking(
     return None
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     now=instants,
     name=st.sampled_from(ZONES),

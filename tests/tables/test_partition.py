@@ -102,7 +102,7 @@ def indexes(tables: Tables) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(deeds)
 def test_what_is_recovered_from_the_changelog_is_what_was_in_memory(
     done: list[tuple[str, str, Any]],
@@ -127,7 +127,7 @@ def test_what_is_recovered_from_the_changelog_is_what_was_in_memory(
     assert recovered.groups.rows == tables.groups.rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(deeds)
 def test_nothing_of_an_erased_person_is_left(done: list[tuple[str, str, Any]]) -> None:
     tables = Tables(Films(), "UTC")
