@@ -84,6 +84,11 @@ class Book:
                         self.mails[Mail(want.mark, self.addresses[user_id])] = place
                         self.entries[Entry(want.mark, user_id)] = place
 
+    def is_shared(self, place: Place) -> bool:
+        """Tell whether an event may be to several people: nobody knows what an unsure one was."""
+        event = self.places.get(place)
+        return event is None or sum(isinstance(want, Mail) for want in event.wants) > 1
+
     def excused(self, marks: list[str]) -> bool:
         """Tell whether a text may be of an event that is neither acknowledged nor known lost."""
         mark = told_by(marks)

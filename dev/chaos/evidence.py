@@ -42,11 +42,6 @@ class Delivery(msgspec.Struct):
     attempt: int
 
 
-# Topics whose events may name several people: such a one is sent on to each partition in which some
-# of them live, its own among them, and comes behind what was written meanwhile.
-SHARED: Final = frozenset({"letters"})
-
-
 class InboxEntry(NamedTuple):
     """An entry of an inbox."""
 
@@ -82,8 +77,8 @@ class Evidence:
     """Everything that the verifier looks at."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
-    #: The offsets of the events whose jobs came on a lane, in the order in which they came first.
-    turns: defaultdict[Turn, list[int]] = field(default_factory=lambda: defaultdict(list))
+    #: The events whose jobs came on a lane, in the order in which they came first.
+    turns: defaultdict[Turn, list[Place]] = field(default_factory=lambda: defaultdict(list))
     deliveries: defaultdict[str, list[Delivery]] = field(default_factory=lambda: defaultdict(list))
     inbox: list[InboxEntry] = field(default_factory=list)
     letters: dict[Place, list[str]] = field(default_factory=dict)
@@ -125,13 +120,12 @@ class Evidence:
         value = record.value or b""
         job = _JOB.decode(value)
         lane, cause = (record.topic, job.job_id), job.cause
-        # What was sent on has no place among what was not, and what is tried again comes when it
-        # may.
-        sent_on = cause["topic"] in SHARED or cause["partition"] != record.partition
-        here = record.topic != "held" and not sent_on
+        # What was sent on from another partition has no place among those of this one, and what is
+        # tried again comes when it may.
+        here = record.topic != "held" and cause["partition"] == record.partition
         if here and lane not in self._came:
             turn = Turn(record.topic, job.user_id, cause["topic"])
-            self.turns[turn].append(cause["offset"])
+            self.turns[turn].append(Place(cause["topic"], cause["partition"], cause["offset"]))
         self._came.add(lane)
         known = self.jobs.get(job.job_id)
         if known is None or job.attempt >= known.attempt:

@@ -35,7 +35,7 @@ def verify(book: Book, evidence: Evidence) -> Iterator[Finding]:
     yield from mails(book, evidence)
     yield from outcomes(evidence)
     yield from twice(evidence)
-    yield from order(evidence)
+    yield from order(book, evidence)
     yield from inboxes(book, evidence)
     yield from sockets(book, evidence)
     yield from statistics(book, evidence)
@@ -92,12 +92,14 @@ def twice(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def order(evidence: Evidence) -> Iterator[Finding]:
+def order(book: Book, evidence: Evidence) -> Iterator[Finding]:
     """Yield the people whose jobs came in another order than their events of the same topic.
 
-    What a walk says has no order: two of them take turns, and the later may be the faster.
+    What a walk says has no order: two of them take turns, and the later may be the faster. Nor has
+    a letter to several people, which is sent on, to its own partition as well.
     """
-    for turn, offsets in evidence.turns.items():
+    for turn, places in evidence.turns.items():
+        offsets = [place.offset for place in places if not book.is_shared(place)]
         if turn.topic in BY_NAME and any(later < earlier for earlier, later in pairwise(offsets)):
             yield Finding("order", f"{turn}: the jobs of the events at {offsets}")
 

@@ -11,6 +11,7 @@ import msgspec
 from dev.chaos.evidence import Evidence, InboxEntry, Turn
 from dev.chaos.maillog import NAME, Line
 from dev.chaos.numbers import equations
+from dev.chaos.wants import Place
 from dev.chaos.witnesses import read_logs
 from dev.cinema.gauges import Gauges
 from dev.cinema.tail import Entry as Record
@@ -113,11 +114,10 @@ def test_the_latest_word_counts_and_a_final_one_stays() -> None:
 
 
 def test_a_lanes_order_is_that_of_first_occurrences_of_what_was_not_sent_on() -> None:
-    def liked(number: int, partition: int = 0, topic: str = "activity") -> tuple[str, Any]:
-        return "outbox_urgent", job(job_id=f"j{number}", cause=Cause(topic, partition, number))
+    def letter(number: int, partition: int = 0) -> tuple[str, Any]:
+        return "outbox_urgent", job(job_id=f"j{number}", cause=Cause("letters", partition, number))
 
-    evidence = heard(
-        liked(7), liked(9), liked(8, partition=1), liked(7), liked(12), liked(2, topic="letters")
-    )
-    evidence.hear(Record("held", 0, 9, b"ann", encode(liked(3)[1])))
-    assert evidence.turns == {Turn("outbox_urgent", "ann", "activity"): [7, 9, 12]}
+    evidence = heard(letter(7), letter(9), letter(8, partition=1), letter(7), letter(12))
+    evidence.hear(Record("held", 0, 9, b"ann", encode(letter(3)[1])))
+    came = [Place("letters", 0, offset) for offset in (7, 9, 12)]
+    assert evidence.turns == {Turn("outbox_urgent", "ann", "letters"): came}

@@ -186,7 +186,8 @@ def miss_a_live_frame(day: Day) -> None:
 
 
 def say_the_later_first(day: Day) -> None:
-    day.evidence.turns[Turn("outbox_urgent", "ann", "activity")] = [4, 9, 7]
+    first, *later = (day.sent("letters") for _ in range(3))
+    day.evidence.turns[Turn("outbox_urgent", "ann", "letters")] = [first, *reversed(later)]
 
 
 def count_twice(day: Day) -> None:
@@ -244,7 +245,16 @@ def test_a_lie_is_found(lie: Callable[[Day], None], found: list[str]) -> None:
 
 def test_two_episodes_that_are_told_to_followers_have_no_order() -> None:
     day = Day()
-    day.evidence.turns[Turn("outbox", "ann", "episodes")] = [9, 4]
+    first, second = (day.sent("episodes") for _ in range(2))
+    day.evidence.turns[Turn("outbox", "ann", "episodes")] = [second, first]
+    assert day.wrongs() == []
+
+
+def test_a_letter_to_several_people_may_come_behind_those_that_follow_it() -> None:
+    day = Day()
+    before, after = (day.sent("letters") for _ in range(2))
+    both = day.sent("letters", Mail(LETTER, ANN), Mail(LETTER, BOB))
+    day.evidence.turns[Turn("outbox_urgent", "ann", "letters")] = [before, both, after]
     assert day.wrongs() == []
 
 
