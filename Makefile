@@ -7,8 +7,11 @@ INSTALLED := $(VENV)/installed
 BASE_PYTHON := $(shell for v in 3.12 3.11; do python$$v -c 0 2>/dev/null && echo python$$v && exit; done; \
 	python3 -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo python3)
 ARGS ?=
-# Most tests wait for other processes most of the time: three at once keep two cores busy.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
+# Most tests wait for other processes most of the time: three at once keep two cores busy. Beside
+# Kafka, whose workers may not be starved of their heartbeats, two.
+BY_MODULE := --dist loadscope --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 3 $(BY_MODULE)
+IN_PAIRS := --numprocesses 2 $(BY_MODULE)
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-kafka zones chaos bench lint lock clean
 
@@ -37,7 +40,8 @@ test: lint ## Lint, types, unit tests, and integration tests on the embedded sta
 # Those in tests/alone are the sender's and run in `make test`: on Kafka chaos and the rolling
 # restart do what they do, and they would take six minutes more.
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
-	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka --ignore tests/alone $(ARGS)
+	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka --ignore tests/alone \
+		$(IN_PAIRS) $(ARGS)
 
 zones: $(INSTALLED) ## Hold every day from 2024 to 2031 in every time zone against a walk over all minutes
 	@$(PYTHON) -m tests.streams.zones

@@ -10,7 +10,7 @@ import pytest
 from dev.chaos.run import Options, run
 
 # The load; with the stack's start, the rest and the reckoning it takes 40 s more on two idle cores.
-SECONDS = 120
+SECONDS = 180
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(SECONDS + 420)]
 
