@@ -14,7 +14,7 @@ from aiohttp import web
 from streams import links
 from streams.metrics import MISSING, Row
 from streams.settings import Settings
-from streams.web.answers import answer, form
+from streams.web.answers import answer, form, wants_page
 from streams.web.campaigns import firings, listed, merged
 from streams.web.guard import Guard
 from streams.web.pages import Pages
@@ -75,10 +75,17 @@ class Operators:
             return self._pages.page(
                 request,
                 "campaigns",
+                rooms=self._rooms(request),
                 campaigns=found,
                 firings={one["campaign_id"]: firings(one["next"]) for one in found},
             )
         return answer(listed(found))
+
+    def _rooms(self, request: web.Request) -> dict[str, str]:
+        """Return where the operators' pages are; previews are the sender's."""
+        public, locale = self._site.settings.public_url, self._pages.locale(request)
+        ours = {name: f"/{name}" for name in ("status", "campaigns")}
+        return {**ours, "preview": f"{public}/preview/welcome/{locale}"}
 
     def _closed(self, request: web.Request) -> web.Response | None:
         """Return the refusal of who may not read: to a browser that may log in, the way in."""
@@ -107,6 +114,7 @@ class Operators:
         return self._pages.page(
             request,
             "status",
+            rooms=self._rooms(request),
             waits=await self._site.waiting(),
             campaigns=await self._campaigns(request),
             records=pivot(rows, "records", "topic", "outcome"),
@@ -119,11 +127,6 @@ class Operators:
             ],
             missing=any(row.name == MISSING and row.value for row in rows),
         )
-
-
-def wants_page(request: web.Request) -> bool:
-    """Tell whether a browser is asking: programs name JSON, or take anything."""
-    return "text/html" in request.headers.get("Accept", "")
 
 
 def summed(rows: Sequence[Row], name: str, label: str) -> dict[str, int]:

@@ -30,8 +30,10 @@ class Neighbours:
     written: list[Output] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: list[dict[str, Any]] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -50,6 +52,17 @@ class Neighbours:
         if self.recovering:
             raise Recovering("partition 3 is recovering")
         return self.statistics[user_id] | {"month": month}
+
+    def preferences_of(self, user_id: str) -> dict[str, Any]:
+        if self.recovering:
+            raise Recovering("partition 3 is recovering")
+        return self.preferences[user_id]
+
+    def preview_of(self, user_id: str, template: str) -> dict[str, Any]:
+        return {"user_id": user_id, "template": template}
+
+    async def senders_now(self) -> Sequence[str]:
+        return self.senders
 
     async def deliveries_of(self, user_id: str) -> Sequence[Delivery]:
         return self.deliveries.get(user_id, [])
@@ -98,10 +111,13 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 metrics=Metrics(them.all_rows),
                 produce=them.produce,
                 statistics=them.statistics_of,
+                preferences=them.preferences_of,
+                preview=them.preview_of,
                 owner_url=them.owners.get,
                 deliveries=them.deliveries_of,
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
+                senders=them.senders_now,
                 waiting=them.waiting,
             ),
         )
