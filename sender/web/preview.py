@@ -107,11 +107,12 @@ class Preview:
 
     def _page(self, request: web.Request, *, status: int = 200, **fields: Any) -> web.Response:
         base = self._site.settings.streams_url
+        others = {name: f"{base}/{name}" for name in ("status", "campaigns") if base}
         response = self._pages.page(
             request,
             "preview",
             status=status,
-            rooms={name: f"{base}/{name}" for name in ("status", "campaigns") if base},
+            rooms={**others, "preview": request.path},
             templates=self._site.renderer.templates(),
             template=request.match_info["template"],
             language=request.match_info["locale"],
