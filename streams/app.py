@@ -111,6 +111,7 @@ class StreamsApp(CinemaApp):
             preview=self.people.preview,
             owner_url=self.people.owner_url,
             deliveries=self.delivery_log.latest,
+            statuses=self.delivery_log.counts,
             campaigns=self.lookups.campaigns,
             peers=self.peers,
             senders=lambda: self.roll.urls(SENDER),

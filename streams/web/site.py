@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Site:
     the base URL of the worker that has the user's partition, None where it is this one; raises
     Recovering while nobody has it. `deliveries` is what its address answers; `campaigns` what this
     worker's partitions know, and `peers` are the base URLs of the other workers, who know the rest;
-    `senders` those of the senders.
+    `senders` those of the senders. `statuses` counts jobs by kind and latest status.
     """
 
     settings: Settings
@@ -38,6 +38,7 @@ class Site:
     preview: Callable[[str, str], dict[str, Any]]
     owner_url: Callable[[str], str | None]
     deliveries: Callable[[str], Awaitable[Sequence[Any]]]
+    statuses: Callable[[], Awaitable[Mapping[str, Mapping[str, int]]]]
     campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
     senders: Callable[[], Awaitable[Sequence[str]]]

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.errors import BrokerUnavailable, Recovering
+from streams.errors import BrokerUnavailable, Recovering, RedisUnavailable
 from streams.events import now_utc
 from streams.jobs import Cause, Delivery
 from streams.metrics import Metrics, Row
@@ -36,6 +36,7 @@ class Neighbours:
     senders: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
+    statuses: dict[str, dict[str, int]] | None = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     broker_is_away: bool = False
     recovering: bool = False
@@ -69,6 +70,11 @@ class Neighbours:
 
     async def campaigns_now(self) -> Sequence[dict[str, Any]]:
         return self.campaigns
+
+    async def statuses_now(self) -> dict[str, dict[str, int]]:
+        if self.statuses is None:
+            raise RedisUnavailable("no answer")
+        return self.statuses
 
     async def waiting(self) -> Sequence[str]:
         if self.hangs:
@@ -115,6 +121,7 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 preview=them.preview_of,
                 owner_url=them.owners.get,
                 deliveries=them.deliveries_of,
+                statuses=them.statuses_now,
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
                 senders=them.senders_now,

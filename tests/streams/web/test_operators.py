@@ -11,7 +11,6 @@ import pytest
 from yarl import URL
 
 from streams.links import Tokens
-from streams.metrics import Row
 from streams.settings import Settings
 from streams.web import login_link
 from streams.web.guard import COOKIE, PURPOSE
@@ -124,34 +123,6 @@ async def test_the_login_page_speaks_the_visitors_language(client: Client) -> No
 async def test_a_form_larger_than_ours_is_413(client: Client) -> None:
     response = await client.post("/login", data={"key": "k" * 70_000})
     assert response.status == 413
-
-
-async def test_the_status_page_shows_what_the_worker_knows(
-    client: Client, neighbours: Neighbours
-) -> None:
-    neighbours.waits.append("redis: does not answer")
-    neighbours.rows += [
-        Row("records", {"topic": "users", "outcome": "decided", "partition": "0"}, 3),
-        Row("records", {"topic": "users", "outcome": "decided", "partition": "1"}, 4),
-        Row("records", {"topic": "films", "outcome": "duplicate", "partition": "1"}, 1),
-        Row("job_ids", {"kind": "tip", "partition": "0"}, 11),
-        Row("lag", {"topic": "users", "partition": "0"}, 99),
-        Row("films", {}, 60, "Films in the catalogue."),
-    ]
-    response = await client.get("/status", headers={"Authorization": f"Bearer {KEY}"})
-    text = await response.text()
-    assert response.status == 200
-    for shown in (
-        "redis: does not answer",
-        "weekly_reminder",
-        "2026-11-27T17:00:00Z",
-        '<th scope="row">users</th><td class="number">7</td><td class="number">0</td>',
-        '<th scope="row">tip</th><td class="number">11</td>',
-        '<th scope="row">users</th><td class="number">99</td>',
-        "Films in the catalogue.",
-        '<script src="/static/status.js" defer></script>',
-    ):
-        assert shown in text
 
 
 async def test_the_status_page_is_closed_and_shows_a_browser_the_way_in(client: Client) -> None:
