@@ -97,15 +97,16 @@ def figures(rows: Sequence[Row]) -> dict[str, int]:
 def lane(name: str, topic: str, readings: Sequence[Reading]) -> dict[str, Any]:
     """Return what the senders say of a lane; `waiting` is None where none serves it."""
     rows = [row for one in readings if one.app == SENDER for row in one.rows]
+    prefix = f"lane {name}: "
     served = any(row.name == "lag" and row.labels["topic"] == topic for row in rows)
     return {
         "name": name,
         "waiting": total(rows, "lag", topic=topic) if served else None,
         "paused": [
-            reason
+            reason.removeprefix(prefix)
             for one in readings
             for reason in (one.health.paused if one.health else ())
-            if reason.startswith(f"lane {name}:")
+            if reason.startswith(prefix)
         ],
         "open": sorted(
             {

@@ -12,7 +12,9 @@ function update(shown, fresh) {
   if (alike && shown.nodeType === Node.TEXT_NODE) {
     shown.data = fresh.data;
   } else if (alike && shown.childNodes.length === fresh.childNodes.length && sameTag(shown, fresh)) {
-    [...shown.childNodes].forEach((child, index) => update(child, fresh.childNodes[index]));
+    // A copy of both lists: a fresh node that is put into the page leaves its own.
+    const next = [...fresh.childNodes];
+    [...shown.childNodes].forEach((child, index) => update(child, next[index]));
   } else if (alike && shown.nodeName === "TBODY") {
     shown.replaceChildren(...fresh.childNodes);
   } else {
