@@ -141,7 +141,7 @@ class Deciding:
         """
         at = timestamp(record)
         now = self._now(tables) or at
-        mark = len(work.outputs), work.size
+        mark = work.mark()
         try:
             arrived = True
             outcome: Outcome = "applied"
@@ -156,8 +156,7 @@ class Deciding:
                 self.breaker.decided(record.topic)
         except Exception as error:
             tables.undo()
-            del work.outputs[mark[0] :]
-            work.size = mark[1]
+            work.back(mark)
             if not isinstance(error, EXPECTED):
                 logger.exception("a decision about %s raised", place(record))
                 self.breaker.raised(record.topic, error)
