@@ -22,7 +22,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams import deciding, walking
+from streams import passing, walking
 from streams.fields import zone
 from streams.jobs import Cause
 from tests.streams import oracle
@@ -329,7 +329,7 @@ def test_whatever_happens_each_occurrence_is_said_once_or_skipped_with_its_reaso
 ) -> None:
     told = Story(start, deaths)
     # Walks a person at a time, and ticks a firing at a time: all that can lie between does.
-    with patch.object(deciding, "OPENED", 2), patch.object(walking, "CHUNK", 1):
+    with patch.object(passing, "OPENED", 2), patch.object(walking, "CHUNK", 1):
         asyncio.run(told.play(story))
     outcomes = told.outcomes()
     for key, watch in told.watches.items():
