@@ -27,6 +27,7 @@ from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
 from streams.state import State
+from streams.waking import Waker
 from streams.web import BODY_LIMIT, Site, mount
 from tables.films import Films
 
@@ -92,8 +93,11 @@ class StreamsApp(CinemaApp):
         await self.add_runtime_dependency(self.catalogue)
         await self.add_runtime_dependency(self.bulk_lag)
         await self.add_runtime_dependency(self.roll)
-        if self.cinema.clock == "wall":
-            await self.add_runtime_dependency(Ticker(self, self.outgoing))
+        await self.add_runtime_dependency(
+            Ticker(self, self.outgoing)
+            if self.cinema.clock == "wall"
+            else Waker(self.processing.wake, lambda: self.partition_tables.partitions_held)
+        )
 
     async def on_stop(self) -> None:
         """End the tasks and let Redis go."""
