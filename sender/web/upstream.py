@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -12,9 +13,11 @@ from yarl import URL
 from streams.web.peers import Answer
 
 # A page waits for it: workers answer from memory, or pass the question on once.
-TIMEOUT: Final = ClientTimeout(total=2.0)
+TIMEOUT: Final = ClientTimeout(total=1.0)
 # One may have just been killed; with two of them silent the page is shown without.
 TRIES: Final = 2
+# With a Redis that hangs, which knows where they are.
+WITHIN: Final = 2.0
 
 
 class Upstream:
@@ -31,7 +34,13 @@ class Upstream:
             yield
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer | None:
-        """Return what a streams worker answers at a quoted path; None where none can."""
+        """Return what a streams worker answers at a quoted path; None where none can in time."""
+        try:
+            return await asyncio.wait_for(self._get(path, headers), WITHIN)
+        except TimeoutError:
+            return None
+
+    async def _get(self, path: str, headers: Mapping[str, str] | None) -> Answer | None:
         assert self._client is not None
         urls = list(await self._urls())
         for base in random.sample(urls, min(TRIES, len(urls))):

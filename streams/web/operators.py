@@ -18,8 +18,9 @@ from streams.web.pages import Pages
 from streams.web.peers import ROUTED, Peers
 from streams.web.site import Site
 
-# Where a login leads: the overview.
+# Where a login leads: to the page that was asked for, else to the overview.
 HOME: Final = "/status"
+ROOMS: Final = (HOME, "/campaigns")
 
 
 class Operators:
@@ -42,21 +43,19 @@ class Operators:
         """Show the form; with a login link it holds the link's token and needs no key."""
         link = request.query.get("link", "")
         stale = bool(link) and not self._guard.opens(link)
-        return self._pages.page(
-            request, "login", link="" if stale else link, stale=stale, wrong=False
-        )
+        return self._door(request, link="" if stale else link, stale=stale)
 
     async def login(self, request: web.Request) -> web.Response:
         """Give the cookie for a key of scope read or a login link, and lead on."""
         fields = await form(request)
         key, link = fields.get("key"), fields.get("link")
+        # One of ours, and nothing else that a form may name.
+        to = next((room for room in ROOMS if room == fields.get("to")), HOME)
         if not self._guard.login(
             key if isinstance(key, str) else None, link if isinstance(link, str) else None
         ):
-            return self._pages.page(
-                request, "login", status=401, link="", stale=bool(link), wrong=bool(key)
-            )
-        response = web.Response(status=303, headers={"Location": HOME})
+            return self._door(request, 401, to=to, stale=bool(link), wrong=bool(key))
+        response = web.Response(status=303, headers={"Location": to})
         self._guard.start_session(response)
         return response
 
@@ -80,15 +79,29 @@ class Operators:
     def rooms(self, request: web.Request) -> dict[str, str]:
         """Return where the operators' pages are; previews are the sender's."""
         public, locale = self._site.settings.public_url, self._pages.locale(request)
-        ours = {name: f"/{name}" for name in ("status", "campaigns")}
+        ours = {room.strip("/"): room for room in ROOMS}
         return {**ours, "preview": f"{public}/preview/welcome/{locale}"}
 
     def closed(self, request: web.Request) -> web.Response | None:
         """Return the refusal of who may not read: to a browser that may log in, the way in."""
         refusal = self._guard.reader(request)
         if refusal is not None and refusal.status == 401 and wants_page(request):
-            return self._pages.page(request, "login", status=401, link="", stale=False, wrong=False)
+            return self._door(request, 401, to=request.path)
         return refusal
+
+    def _door(
+        self,
+        request: web.Request,
+        status: int = 200,
+        *,
+        to: str = HOME,
+        link: str = "",
+        stale: bool = False,
+        wrong: bool = False,
+    ) -> web.Response:
+        return self._pages.page(
+            request, "login", status=status, to=to, link=link, stale=stale, wrong=wrong
+        )
 
     async def known(self, request: web.Request) -> list[dict[str, Any]]:
         """Return the campaigns as all workers know them: zones and audiences are by partition."""

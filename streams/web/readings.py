@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams.metrics import Row
 from streams.roll import SENDER, STREAMS
+from streams.web.health import waits_for
 from streams.web.peers import Peers
 from streams.web.site import Site
 
@@ -73,8 +74,9 @@ async def read(site: Site, peers: Peers) -> list[Reading]:
     others = [(STREAMS, url) for url in site.peers()]
     others += [(SENDER, url) for url in await site.senders()]
     asked = asyncio.gather(*(_ask(peers, app, url) for app, url in others))
-    rows, waits, replies = await asyncio.gather(site.metrics.rows(), site.waiting(), asked)
-    return [Reading(STREAMS, None, Health(not waits, list(waits)), rows), *replies]
+    ours = asyncio.gather(site.metrics.rows(), waits_for(site.waiting))
+    (rows, waits), replies = await asyncio.gather(ours, asked)
+    return [Reading(STREAMS, None, Health(not waits, waits), rows), *replies]
 
 
 async def _ask(peers: Peers, app: str, url: str) -> Reading:

@@ -108,6 +108,7 @@ class Neighbours:
     streams: list[str] = field(default_factory=list)
     now: datetime = NOW
     broker_is_away: bool = False
+    hangs: bool = False
 
     async def produce(self, outputs: list[Output]) -> Sequence[tuple[int, int]]:
         if self.broker_is_away:
@@ -120,6 +121,8 @@ class Neighbours:
         return self.waits
 
     async def streams_now(self) -> Sequence[str]:
+        if self.hangs:
+            await asyncio.sleep(60)
         return self.streams
 
 

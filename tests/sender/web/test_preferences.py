@@ -170,6 +170,14 @@ async def test_while_no_streams_worker_answers_the_page_says_so_and_works(
     assert len(neighbours.written) == 1
 
 
+async def test_a_page_does_not_wait_for_a_redis_that_hangs(
+    client: Client, neighbours: Neighbours, preferring: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbours.hangs = True
+    monkeypatch.setattr("sender.web.upstream.WITHIN", 0.05)
+    assert "We cannot look up your settings" in await (await client.get(preferring)).text()
+
+
 @pytest.mark.usefixtures("known")
 async def test_one_worker_that_is_gone_is_not_missed(
     client: Client, neighbours: Neighbours, preferring: str, unused_tcp_port: int

@@ -40,11 +40,7 @@ async def campaigns(browser: Browser, client: Client, **context: Any) -> Page:
     await expect(page.get_by_label("API key")).to_be_focused()
     await page.keyboard.type(KEY)
     await page.keyboard.press("Enter")
-    await page.wait_for_url("**/status")
-    link = page.get_by_role("link", name="Campaigns")
-    await link.focus()
-    await page.keyboard.press("Enter")
-    await page.wait_for_url("**/campaigns")
+    await expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
     return page
 
 

@@ -56,6 +56,33 @@ async def test_a_login_sets_a_cookie_that_stands_for_the_key_for_an_hour(client:
     assert (await client.get("/campaigns")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("asked", "leads"),
+    [
+        ("/campaigns", "/campaigns"),
+        ("/status", "/status"),
+        ("", "/status"),
+        ("https://evil.example/", "/status"),
+        ("//evil.example", "/status"),
+        ("/campaigns\r\nSet-Cookie: a=b", "/status"),
+    ],
+)
+async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_out(
+    client: Client, asked: str, leads: str
+) -> None:
+    fields = {"key": KEY, "to": asked}
+    response = await client.post("/login", data=fields, allow_redirects=False)
+    assert response.headers["Location"] == leads
+
+
+async def test_the_door_remembers_what_was_asked_for(client: Client) -> None:
+    door = await (await client.get("/campaigns", headers={"Accept": "text/html"})).text()
+    assert '<input type="hidden" name="to" value="/campaigns">' in door
+    fields = {"key": "wrong", "to": "/campaigns"}
+    again = await (await client.post("/login", data=fields)).text()
+    assert '<input type="hidden" name="to" value="/campaigns">' in again
+
+
 async def test_the_cookie_is_secure_where_the_service_is(start: Start) -> None:
     client = await start(public_url="https://mail.cinema.example")
     response = await client.post("/login", data={"key": KEY}, allow_redirects=False)

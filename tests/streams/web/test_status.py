@@ -105,6 +105,14 @@ async def test_a_worker_that_does_not_answer_is_said_to(
     assert f"sender http://127.0.0.1:{unused_tcp_port} does not answer" in await text_of(client)
 
 
+async def test_a_worker_that_cannot_say_what_it_waits_for_still_shows_the_page(
+    client: Client, neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbours.hangs = True
+    monkeypatch.setattr("streams.web.health.PROBE_SECONDS", 0.01)
+    assert "waits for an answer of the broker or Redis" in await text_of(client)
+
+
 async def test_with_redis_away_the_rest_of_the_page_is_there(
     client: Client, neighbours: Neighbours
 ) -> None:
