@@ -39,7 +39,8 @@ def sample_job(template: str, locale: str) -> Job:
 def sample_links(job: Job, settings: Settings) -> Links:
     """Return links of the right shape that open nothing."""
     base, kind = settings.public_url, KINDS[job.kind]
-    token = "sample." + "0" * 43
+    # The form of a real one: ["sample"], a time, a signature.
+    token = "WyJzYW1wbGUiXQ.aR9bUA." + "0" * 43
     return Links(
         confirm_url=f"{base}/confirm/{job.job_id}" if job.template == "welcome" else None,
         unsubscribe_url=f"{base}/unsubscribe/{token}" if kind.unsubscribable else None,
