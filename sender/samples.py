@@ -62,7 +62,7 @@ def sample_context(template: str, language: str) -> dict[str, Any]:
         },
         "bookmarks": {
             "serial_name": "Вампиры" if russian else "Les Vampires",
-            "link": "https://cinema.example/series/vampires/1/7",
+            "link": "https://cinema.example/watch/vampires-1-7",
             "season": 1,
             "episode": 7,
             "link_out": None,

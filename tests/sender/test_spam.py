@@ -84,5 +84,6 @@ def test_a_spam_filter_finds_nothing_in_a_mail(
     assert "HTML_MESSAGE" in fired
     beside = BESIDE.get(ALL[number][:2], set())
     assert beside <= fired.keys()
-    # Of the five points that make a mail spam.
-    assert sum(score for rule, score in fired.items() if rule not in beside) < 1.0, fired
+    # Of the five points that make a mail spam. What is said for a mail makes up for nothing here.
+    held = {rule: score for rule, score in fired.items() if score > 0 and rule not in beside}
+    assert sum(held.values()) < 1.0, held

@@ -118,7 +118,7 @@ def test_it_is_small_and_made_for_mail_clients(renderer: Renderer, name: str, lo
     )
     page = Page(mail.html)
     assert page.attributes("html") == [{"lang": locale, "dir": "ltr"}]
-    # A browser looks for it within the first kilobyte (HTML, 4.2.5.4), and mails are saved as files.
+    # Where a browser looks for it in a mail that was saved (HTML, 4.2.5.4).
     assert b'<meta charset="utf-8">' in mail.html.encode()[:1024]
     assert {"name": "color-scheme", "content": "light dark"} in page.attributes("meta")
     assert "prefers-color-scheme: dark" in page.text
