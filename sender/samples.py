@@ -134,7 +134,7 @@ FILMS: Final = (
 LETTER_EN: Final = {
     "subject": "The screen in hall 2 is back",
     "text": "",
-    "body": "<h2>Hall 2 is open again</h2><p>Thank you for your patience. The new screen is "
+    "body": "<h1>Hall 2 is open again</h1><p>Thank you for your patience. The new screen is "
     "<b>two metres wider</b>, and the seats in row seven no longer creak.</p>"
     "<ul><li>Silent films on Tuesdays, with a piano</li><li>Matinées at eleven</li></ul>"
     '<p>The whole programme is <a href="https://cinema.example/programme">here</a>.</p>',
@@ -142,7 +142,7 @@ LETTER_EN: Final = {
 LETTER_RU: Final = {
     "subject": "Экран второго зала вернулся",
     "text": "",
-    "body": "<h2>Второй зал снова открыт</h2><p>Спасибо за терпение. Новый экран "
+    "body": "<h1>Второй зал снова открыт</h1><p>Спасибо за терпение. Новый экран "
     "<b>на два метра шире</b>, а кресла седьмого ряда больше не скрипят.</p>"
     "<ul><li>По вторникам — немое кино под рояль</li><li>Утренние сеансы в одиннадцать</li></ul>"
     '<p>Вся программа — <a href="https://cinema.example/programme">здесь</a>.</p>',

@@ -28,6 +28,9 @@ Gather = Callable[[str], Awaitable[dict[str, str]]]
 #: By language, so that each is seen on a desk or on a phone.
 SIZES = {"en": {"width": 1280, "height": 900}, "ru": {"width": 390, "height": 844}}
 
+# A mail is a part of its client's page, which has them; in a mail they would be there twice.
+LANDMARKS = ("landmark-one-main", "region")
+
 
 @pytest.fixture
 async def base(client: Client) -> str:
@@ -116,7 +119,7 @@ async def test_no_mail_keeps_anybody_out(
     browser: Browser, base: str, mails: dict[str, str], lang: str
 ) -> None:
     ours = {name: html for name, html in mails.items() if name.endswith(lang)}
-    assert await barriers_of(browser, base, ours, viewport=SIZES[lang]) == {}
+    assert await barriers_of(browser, base, ours, but=LANDMARKS, viewport=SIZES[lang]) == {}
 
 
 @needs_java
