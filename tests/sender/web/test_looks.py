@@ -76,7 +76,7 @@ def gather(
         await get("unsubscribe-undone", leave, undo="1")
         await get("unsubscribe-gone", "/unsubscribe/none", 404)
         await get("preferences", choose)
-        await get("preferences-saved", choose, tip="off")
+        await get("preferences-saved", choose, locale="en")
         await get("preferences-same", choose, tip="")
         await get("preferences-wrong", choose, 422, timezone="Mars")
         neighbours.broker_is_away = True
