@@ -45,26 +45,29 @@ async def classpath(name: str, pom: Path) -> str:
 
     `name` begins their folder's. Raises StackError when Maven is missing or the download fails.
     """
-    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
-    folder = CACHE / f"{name}-{digest}"
-    if not folder.is_dir():
-        await _fetch(pom, folder)
+    folder = _folder(name, pom)
+    if not _complete(folder):
+        CACHE.mkdir(exist_ok=True)
+        maven = program("mvn", "maven")
+        with tempfile.TemporaryDirectory(dir=CACHE) as partial:
+            jars = Path(partial) / "jars"
+            await run(
+                *(maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"),
+                f"-DoutputDirectory={jars}",
+                limit=DOWNLOAD_LIMIT,
+            )
+            try:
+                # In one step: a download that broke off never looks like a complete one.
+                jars.rename(folder)
+            except OSError:
+                if not _complete(folder):
+                    raise
     return str(folder / "*")
 
 
-async def _fetch(pom: Path, folder: Path) -> None:
-    CACHE.mkdir(exist_ok=True)
-    maven = program("mvn", "maven")
-    with tempfile.TemporaryDirectory(dir=CACHE) as partial:
-        output = Path(partial) / "jars"
-        await run(
-            *(maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"),
-            f"-DoutputDirectory={output}",
-            limit=DOWNLOAD_LIMIT,
-        )
-        try:
-            # In one step: a download that broke off never looks like a complete one.
-            output.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
+def _folder(name: str, pom: Path) -> Path:
+    return CACHE / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+
+
+def _complete(folder: Path) -> bool:
+    return folder.is_dir()

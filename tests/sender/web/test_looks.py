@@ -72,7 +72,7 @@ def gather(
         await get("confirm", confirm)
         await get("confirm-gone", "/confirm/none", 404)
         await get("unsubscribe", leave)
-        await get("unsubscribe-done", leave, **{"List-Unsubscribe": "One-Click"})
+        await get("unsubscribe-done", leave, reason="")
         await get("unsubscribe-undone", leave, undo="1")
         await get("unsubscribe-gone", "/unsubscribe/none", 404)
         await get("preferences", choose)
