@@ -23,7 +23,9 @@ from redis.asyncio import Redis
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.render import Renderer
 from sender.web import SenderSite, mount
+from sender.web.preview import make_preview
 from sender.web.seats import Seats
 from streams.errors import BrokerUnavailable
 from streams.jobs import Cause, InboxEntry, Job
@@ -143,9 +145,6 @@ async def start(
     """Start a worker's pages; settings may be changed by keyword."""
     clients: list[Client] = []
 
-    async def preview(request: web.Request) -> web.StreamResponse:
-        return web.Response(text="a preview")
-
     async def go(port: int | None = None, **changes: Any) -> Client:
         changed = replace(settings, **changes)
         app = web.Application()
@@ -160,7 +159,7 @@ async def start(
                 links=LinkMaker(changed),
                 confirm_links=ConfirmLinks(redis, changed),
                 now=lambda: neighbours.now,
-                preview=preview,
+                preview=make_preview(Renderer(changed), changed),
                 waiting=neighbours.waiting,
                 paused=list,
             ),
