@@ -26,13 +26,14 @@ BASE: Final = "base.html"
 class InliningLoader(FileSystemLoader):
     """Loads templates from a folder; those in HTML with their CSS inlined.
 
-    Rules for dark mode and small screens stay in the style sheet, as only there they can be.
+    A style sheet with `data-css-inline="keep"` stays as it is: rules for dark mode and small
+    screens can be only there.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the style sheet that all fragments share."""
         super().__init__(folder)
-        self._inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+        self._inliner = CSSInliner(load_remote_stylesheets=False)
         base = folder / BASE
         style = STYLE.search(base.read_text("utf-8")) if base.is_file() else None
         self._css = style[1] if style else ""

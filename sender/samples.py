@@ -39,7 +39,8 @@ def sample_job(template: str, locale: str) -> Job:
 def sample_links(job: Job, settings: Settings) -> Links:
     """Return links of the right shape that open nothing."""
     base, kind = settings.public_url, KINDS[job.kind]
-    token = "sample." + "0" * 43
+    # The form of a real one: ["sample"], a time, a signature.
+    token = "WyJzYW1wbGUiXQ.aR9bUA." + "0" * 43
     return Links(
         confirm_url=f"{base}/confirm/{job.job_id}" if job.template == "welcome" else None,
         unsubscribe_url=f"{base}/unsubscribe/{token}" if kind.unsubscribable else None,
@@ -61,7 +62,7 @@ def sample_context(template: str, language: str) -> dict[str, Any]:
         },
         "bookmarks": {
             "serial_name": "Вампиры" if russian else "Les Vampires",
-            "link": "https://cinema.example/series/vampires/1/7",
+            "link": "https://cinema.example/watch/vampires-1-7",
             "season": 1,
             "episode": 7,
             "link_out": None,
@@ -133,7 +134,7 @@ FILMS: Final = (
 LETTER_EN: Final = {
     "subject": "The screen in hall 2 is back",
     "text": "",
-    "body": "<h2>Hall 2 is open again</h2><p>Thank you for your patience. The new screen is "
+    "body": "<h1>Hall 2 is open again</h1><p>Thank you for your patience. The new screen is "
     "<b>two metres wider</b>, and the seats in row seven no longer creak.</p>"
     "<ul><li>Silent films on Tuesdays, with a piano</li><li>Matinées at eleven</li></ul>"
     '<p>The whole programme is <a href="https://cinema.example/programme">here</a>.</p>',
@@ -141,7 +142,7 @@ LETTER_EN: Final = {
 LETTER_RU: Final = {
     "subject": "Экран второго зала вернулся",
     "text": "",
-    "body": "<h2>Второй зал снова открыт</h2><p>Спасибо за терпение. Новый экран "
+    "body": "<h1>Второй зал снова открыт</h1><p>Спасибо за терпение. Новый экран "
     "<b>на два метра шире</b>, а кресла седьмого ряда больше не скрипят.</p>"
     "<ul><li>По вторникам — немое кино под рояль</li><li>Утренние сеансы в одиннадцать</li></ul>"
     '<p>Вся программа — <a href="https://cinema.example/programme">здесь</a>.</p>',

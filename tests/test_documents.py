@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from dev import meanings, reference
+from dev import meanings, reference, screenshots
 from dev.samples import samples
 from streams import topics
 from streams.settings import PREFIX, Settings
@@ -149,8 +149,12 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(found), f"{path.name}: {target}"
 
 
-def test_the_picture_is_small_enough_for_a_slow_line() -> None:
-    assert (ROOT / "docs/images/running.png").stat().st_size < 300_000
+def test_the_pictures_are_there_and_small_enough_for_a_slow_line() -> None:
+    named = set(re.findall(r'(?:src|srcset)="(docs/images/[^"]+)"', read("README.md")))
+    assert named == {str(path.relative_to(ROOT)) for path in ROOT.glob("docs/images/*.png")}
+    assert {f"docs/images/{name}.png" for name in screenshots.names()} == named
+    for name in named:
+        assert (ROOT / name).stat().st_size < 300_000
 
 
 def test_what_the_code_says_of_a_document_is_in_it() -> None:

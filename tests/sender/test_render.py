@@ -231,7 +231,7 @@ def test_an_inbox_entry_leads_to_the_episode_the_film_or_the_cinema(renderer: Re
     def url(one: Job) -> str:
         return renderer.inbox(one)[2]
 
-    assert url(job("bookmarks")) == "https://cinema.example/series/vampires/1/7"
+    assert url(job("bookmarks")) == "https://cinema.example/watch/vampires-1-7"
     assert url(job("tip")) == "https://cinema.example/films/nosferatu"
     assert url(job("tip", film=None)) == "https://cinema.example/"
     assert url(job("bookmarks", link="javascript:alert(1)")) == "https://cinema.example/"

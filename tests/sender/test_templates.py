@@ -118,6 +118,8 @@ def test_it_is_small_and_made_for_mail_clients(renderer: Renderer, name: str, lo
     )
     page = Page(mail.html)
     assert page.attributes("html") == [{"lang": locale, "dir": "ltr"}]
+    # Where a browser looks for it in a mail that was saved (HTML, 4.2.5.4).
+    assert b'<meta charset="utf-8">' in mail.html.encode()[:1024]
     assert {"name": "color-scheme", "content": "light dark"} in page.attributes("meta")
     assert "prefers-color-scheme: dark" in page.text
     assert all("style" in attributes for attributes in page.attributes("a") if name != "mail")

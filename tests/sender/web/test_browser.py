@@ -15,7 +15,7 @@ from sender.links import ConfirmLinks, LinkMaker
 from streams.links import Tokens
 from streams.settings import Settings
 from streams.topics import CONFIRMATIONS, REGISTRATION
-from tests.browser import MARKS, opened
+from tests.browser import MARKS, barriers, opened
 from tests.sender.web.conftest import (
     NOW,
     Client,
@@ -73,6 +73,23 @@ async def test_the_viewer_is_live_and_read_in_all_tabs(
     await two.locator("#all").click()
     for tab in (one, two):
         await expect(tab.locator("#count")).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+async def test_the_viewer_keeps_nobody_out(
+    browser: Browser, base: str, inbox: Inbox, locale: str
+) -> None:
+    # What axe-core looks at beside is refused by our own policy.
+    page = await opened(browser, f"{base}/viewer", bypass_csp=True, locale=locale)
+    await expect(page.locator("#door")).to_be_visible()
+    assert await barriers(page) == []
+    one, _ = await add(inbox, 1, 2)
+    await inbox.read("u", [one.id])
+    await page.locator("#token").fill(token())
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".entry")).to_have_count(2)
+    await page.locator(".frames summary").click()
+    assert await barriers(page) == []
 
 
 async def test_markup_and_script_links_in_an_entry_stay_text(
