@@ -70,7 +70,7 @@ class Ledger:
         self._mark = Script(self.redis, "sender", "ledger_mark")
         self._erase = Script(self.redis, "sender", "ledger_erase")
         self._restore = Script(self.redis, "sender", "ledger_restore")
-        self._marks = GroupCommit(self._write)
+        self._notes = GroupCommit(self._write)
         # No spaces: the name stands between spaces in the ledger.
         self.owner = f"{self.worker}/{self.generation}".replace(" ", "_")
 
@@ -109,7 +109,7 @@ class Ledger:
 
     async def note(self, outcomes: Iterable[tuple[Job, Outcome]]) -> None:
         """Write down what became of jobs, before anything else is told: who redoes them knows."""
-        await self._marks.add((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
+        await self._notes.add((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
 
     def returned(self, jobs: Iterable[Job]) -> None:
         """Say that what follows from the jobs is with Kafka now."""
@@ -120,7 +120,7 @@ class Ledger:
 
         Called after Kafka has acknowledged the outcomes' records.
         """
-        await self._marks.add((job, MARKS[outcome.status], b"") for job, outcome in outcomes)
+        await self._write((job, MARKS[outcome.status], b"") for job, outcome in outcomes)
         self.drop(job for job, _ in outcomes)
 
     async def leave(self, jobs: Sequence[Job]) -> None:

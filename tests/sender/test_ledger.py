@@ -159,22 +159,6 @@ async def test_a_noted_outcome_is_known_to_whoever_comes_next(
     assert await states(other, sent) == ["done"]
 
 
-async def test_what_is_noted_and_what_is_settled_meanwhile_goes_in_one_call(
-    one: Ledger, redis: Redis
-) -> None:
-    jobs = [job_of(name, user_id=name) for name in "abc"]
-    await states(one, *jobs)
-    await one.note([(jobs[0], SENT)])
-    before = await redis.info("commandstats")
-    await asyncio.gather(
-        one.settle([(jobs[0], SENT)]), one.note([(jobs[1], SENT)]), one.note([(jobs[2], LATER)])
-    )
-    after = await redis.info("commandstats")
-    calls = [stats["cmdstat_evalsha"]["calls"] for stats in (before, after)]
-    assert calls[1] - calls[0] == 1
-    assert await states(one, *jobs) == ["done", "known", "known"]
-
-
 async def test_a_released_job_goes_on_with_its_next_attempt_only(
     one: Ledger, other: Ledger
 ) -> None:
