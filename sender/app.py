@@ -55,6 +55,9 @@ TOPIC_OF: Final = {kinds.URGENT: topics.OUTBOX_URGENT, kinds.BULK: topics.OUTBOX
 # New objects between two looks of Python's collector, which says 700: the jobs in hand are more
 # than that, and reference counts alone free them.
 COLLECTED: Final = 10_000
+# Bytes of a partition that wait here while it is at work: as many again may be in each of its two
+# batches. A larger record batch still comes, alone (KIP-74).
+FETCHED: Final = 1 << 20
 # What a page waits for an answer of the broker.
 PAGE_TIMEOUT: Final = 5.0
 # Seconds for which a worker that stops waits for answers of mail servers: with what follows it is
@@ -70,7 +73,7 @@ class SenderApp(CinemaApp):
     """Jobs in; mails, inbox entries and deliveries out; and the pages that people see."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(APP, settings, settings.sender_port)
+        super().__init__(APP, settings, settings.sender_port, consumer_max_fetch_size=FETCHED)
         self.redis = connect(settings.redis)
         self.time = BusinessTime(settings)
         self.inbox = Inbox(self.redis)

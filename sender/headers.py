@@ -34,6 +34,8 @@ def one_line(text: str) -> str:
     return " ".join(CONTROL.sub("", text).split())
 
 
+# A campaign's mails have one subject.
+@lru_cache(maxsize=64)
 def unstructured(name: str, value: str) -> str:
     """Return a field of free text, such as Subject, with its line end."""
     value = one_line(value)

@@ -86,7 +86,6 @@ class CinemaApp(faust.App):
             broker_max_poll_records=1000,
             broker_commit_interval=COMMIT_INTERVAL,
             broker_request_timeout=REQUEST_TIMEOUT,
-            consumer_max_fetch_size=2 * OUTPUT_LIMIT,
             producer_acks=-1,
             producer_linger=0,
             producer_max_batch_size=OUTPUT_LIMIT,
@@ -104,7 +103,7 @@ class CinemaApp(faust.App):
             web_graph_enabled=False,
             worker_redirect_stdouts=False,
             Worker=Worker,
-            **{"table_standby_replicas": 0, **options},
+            **{"consumer_max_fetch_size": 2 * OUTPUT_LIMIT, "table_standby_replicas": 0, **options},
         )
         if settings.broker.startswith("kafka://"):
             self.transport = Transport(self.conf.broker, self)

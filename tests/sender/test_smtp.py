@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sender.channels import Outcome
-from sender.smtp import server as server_module
+from sender.smtp import connections
 from sender.smtp.envelope import Envelope, on_the_wire
 from sender.smtp.opening import Timeouts, Unreachable
 from sender.smtp.pool import Pool, ehlo_name
@@ -90,7 +90,7 @@ async def test_connections_are_reused_and_no_more_than_the_pool_has(smtpd: Scrip
 async def test_a_connection_is_changed_after_its_mails(
     smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MAILS", 2)
+    monkeypatch.setattr(connections, "MAILS", 2)
     pool = pool_of(smtpd, size=1)
     for _ in range(5):
         await pool.send(envelope())
@@ -103,7 +103,7 @@ async def test_an_idle_connection_is_asked_before_it_is_trusted(
 ) -> None:
     pool = pool_of(smtpd, size=1)
     await pool.send(envelope())
-    monkeypatch.setattr(server_module, "DOUBTFUL", -1.0)
+    monkeypatch.setattr(connections, "DOUBTFUL", -1.0)
     await pool.send(envelope())
     assert smtpd.connections == 1 and "NOOP" in smtpd.commands
     smtpd.script["NOOP"] = [DROP]

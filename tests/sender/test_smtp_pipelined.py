@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from sender.channels import Outcome
-from sender.smtp import server as server_module
+from sender.smtp import connections
 from sender.smtp.envelope import Envelope, on_the_wire
 from sender.smtp.opening import Timeouts, Unreachable
 from sender.smtp.pool import Pool
@@ -181,7 +181,7 @@ async def test_mails_share_connections_when_a_server_refuses_more(
 async def test_connections_that_the_load_does_not_need_are_closed(
     smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "IDLE", 0.1)
+    monkeypatch.setattr(connections, "IDLE", 0.1)
     pool = pool_of(smtpd, size=10)
     await send_all(pool, range(20))
     assert smtpd.open == 5
@@ -204,7 +204,7 @@ async def test_a_connection_that_dies_while_it_is_idle_is_not_used(smtpd: Script
 async def test_nothing_else_is_begun_on_an_idle_connection_that_is_being_asked(
     smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "DOUBTFUL", -1.0)
+    monkeypatch.setattr(connections, "DOUBTFUL", -1.0)
     pool = pool_of(smtpd, size=2)
     for _ in range(3):
         sending = [pool.send(mail(number)) for number in range(4)]
@@ -255,9 +255,9 @@ async def test_whatever_happens_to_connections_each_mail_is_sent_once_or_known_n
     smtpd: ScriptedServer, monkeypatch: pytest.MonkeyPatch, seed: int, fast: bool
 ) -> None:
     dice = Random(f"wire {seed}")
-    monkeypatch.setattr(server_module, "MAILS", dice.choice([2, 7, 1000]))
-    monkeypatch.setattr(server_module, "DOUBTFUL", dice.choice([-1.0, 0.01, 10.0]))
-    monkeypatch.setattr(server_module, "IDLE", dice.choice([0.02, 60.0]))
+    monkeypatch.setattr(connections, "MAILS", dice.choice([2, 7, 1000]))
+    monkeypatch.setattr(connections, "DOUBTFUL", dice.choice([-1.0, 0.01, 10.0]))
+    monkeypatch.setattr(connections, "IDLE", dice.choice([0.02, 60.0]))
     smtpd.data_for_nobody = dice.random() < 0.5
     for stage in (*STAGES, "connect", "NOOP", "RSET", "QUIT"):
         usual = ANSWERS.get(stage, b"250 2.0.0 ok\r\n")
