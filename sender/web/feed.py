@@ -6,20 +6,22 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from sender.inbox import Message
+from sender.inbox import PAGE_BYTES, Added, Message
 
-# A slower reader is brought up to date from Redis instead.
+# A slower reader is brought up to date from Redis instead, a page at a time.
 BUFFER: Final = 64
+BUFFER_BYTES: Final = PAGE_BYTES
 
 
 class Feed:
     """What is new for one socket: messages in order, or that it must look for itself."""
 
-    __slots__ = ("_messages", "_wake", "behind", "evicted", "seat")
+    __slots__ = ("_messages", "_size", "_wake", "behind", "evicted", "seat")
 
     def __init__(self, seat: bytes) -> None:
         """Begin behind: nothing is known yet. `seat` is the socket's name among the user's."""
         self._messages: deque[Message] = deque()
+        self._size = 0
         self._wake = asyncio.Event()
         self.seat = seat
         #: Messages were missed: replay from the cursor.
@@ -29,15 +31,19 @@ class Feed:
 
     def put(self, message: Message) -> None:
         """Add a message; one too many drops them all."""
-        if len(self._messages) >= BUFFER:
+        if self.behind:
+            return
+        self._size += _size(message)
+        if len(self._messages) >= BUFFER or self._size > BUFFER_BYTES:
             self.fall_behind()
-        elif not self.behind:
+        else:
             self._messages.append(message)
             self._wake.set()
 
     def fall_behind(self) -> None:
         """Ask for a replay: the messages that wait are part of it."""
         self._messages.clear()
+        self._size = 0
         self.behind = True
         self._wake.set()
 
@@ -52,10 +58,18 @@ class Feed:
 
     def take(self) -> Message | None:
         """Return the next message, None when there is none."""
-        return self._messages.popleft() if self._messages else None
+        if not self._messages:
+            return None
+        message = self._messages.popleft()
+        self._size -= _size(message)
+        return message
 
     async def wait(self) -> None:
         """Wait until there is something to do."""
         if not (self._messages or self.behind or self.evicted):
             self._wake.clear()
             await self._wake.wait()
+
+
+def _size(message: Message) -> int:
+    return len(message.entry.body) if isinstance(message, Added) else 0

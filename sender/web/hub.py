@@ -55,6 +55,7 @@ class Hub:
         self._pending: Counter[bytes] = Counter()
         self._acknowledged: dict[bytes, asyncio.Event] = {}
         self._sending = asyncio.Lock()
+        self._writing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         #: How often the connection had to be made anew.
         self.reconnects = 0
@@ -65,7 +66,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Close the connection."""
-        await end(*self._tasks)
+        await end(*self._tasks, *self._writing)
         await self._drop()
 
     async def join(self, user_id: str, feed: Feed) -> None:
@@ -107,7 +108,17 @@ class Hub:
             await self._send(b"SUBSCRIBE", *names)
 
     async def _send(self, *command: bytes) -> None:
-        """Send on the connection there is; a failure is the reader's to mend."""
+        """Send on the connection there is; a failure is the reader's to mend.
+
+        It is sent though who asked is cancelled: others may wait for the same acknowledgement, and
+        half a command would cost the connection.
+        """
+        task = asyncio.create_task(self._write(*command))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        await asyncio.shield(task)
+
+    async def _write(self, *command: bytes) -> None:
         async with self._sending:
             connection = self._connection
             # Else redis-py would connect again by itself, without the other subscriptions.

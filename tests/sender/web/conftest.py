@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.refilling import FILLED
 from sender.web import SenderSite, mount
 from sender.web.seats import Seats
 from streams.errors import BrokerUnavailable
@@ -88,6 +89,7 @@ def redis_of_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSe
 async def redis(redis_of_pages: RedisServer) -> AsyncIterator[Redis]:
     client = connect(redis_of_pages.url)
     await client.flushall()
+    await client.set(FILLED, "by the tests")
     yield client
     await client.aclose()
 

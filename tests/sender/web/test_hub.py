@@ -26,7 +26,7 @@ from tests.sender.web.conftest import (
 
 
 def added(number: int) -> Added:
-    return Added(number - 1, draft(number).numbered(number))
+    return Added(number - 1, number, draft(number).numbered(number))
 
 
 async def test_a_feed_begins_behind_and_takes_messages_after_a_replay() -> None:
