@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import time
 from collections.abc import Awaitable
 from typing import Final
@@ -67,11 +69,28 @@ class Line:
         # The server of a stopping worker reads nothing any more (aiohttp, RequestHandler.close):
         # the client's half of the handshake is given the time to arrive, and not waited for.
         limit = STOPPING_SECONDS if self._code == GOING_AWAY else 2 * CLOSE_SECONDS
-        with contextlib.suppress(TimeoutError, ConnectionError):
+        try:
             async with asyncio.timeout(limit):
                 await self.socket.close(code=self._code, message=self._reason.encode())
-        if self._transport is not None and self._transport.get_write_buffer_size():
-            self._transport.abort()
+        except (TimeoutError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            # Tasks that wait until they may write share a future in aiohttp, and who is cancelled
+            # there cancels all: not every one of these is ours.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        finally:
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size():
+            # With a reset: else the kernel goes on offering the client megabytes of its own buffer.
+            raw = transport.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
 
     @property
     def over(self) -> bool:

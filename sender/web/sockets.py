@@ -72,7 +72,8 @@ class Sockets:
             # Else they are answered without being counted.
             autoping=False,
             writer_limit=UNREAD_BYTES,
-            max_msg_size=FRAME_LIMIT,
+            # aiohttp takes what is smaller than this.
+            max_msg_size=FRAME_LIMIT + 1,
             timeout=CLOSE_SECONDS,
         )
         await socket.prepare(request)

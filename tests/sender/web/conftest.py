@@ -32,6 +32,7 @@ from streams.metrics import Metrics
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
+from tests.sender.web.raw import Raw
 
 SECRET = "a-secret-for-json-web-tokens-of-32-bytes"
 KEY = "key-that-may-do-everything"
@@ -180,6 +181,14 @@ async def start(
 @pytest.fixture
 async def client(start: Start) -> Client:
     return await start()
+
+
+@pytest.fixture
+def raw(client: Client) -> Iterator[Raw]:
+    assert client.server.port is not None
+    opened = Raw(client.server.port)
+    yield opened
+    opened.close()
 
 
 # -- what tests say in short
