@@ -103,7 +103,6 @@ class Session:
     async def _update(self) -> None:
         """Bring the client up to date with the feed."""
         read: list[int] = []
-        await self._mark_shown()
         while True:
             if self._feed.behind:
                 self._feed.catch_up()
