@@ -53,7 +53,9 @@ class Hub:
         self._feeds: dict[bytes, set[Feed]] = {}
         #: SUBSCRIBEs sent and not acknowledged yet, by channel.
         self._pending: Counter[bytes] = Counter()
-        self._acknowledged: dict[bytes, asyncio.Event] = {}
+        #: Channels that are acknowledged, and who waits for others to be.
+        self._known: set[bytes] = set()
+        self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._sending = asyncio.Lock()
         self._writing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,12 +79,15 @@ class Hub:
         name = channel(user_id)
         first = name not in self._feeds
         self._feeds.setdefault(name, set()).add(feed)
-        known = self._acknowledged.setdefault(name, asyncio.Event())
+        if name in self._known:
+            return
+        known = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(name, []).append(known)
         try:
             if first:
                 await self._subscribe([name])
             async with asyncio.timeout(ACK_SECONDS):
-                await known.wait()
+                await known
         except TimeoutError:
             await self.leave(user_id, feed)
             raise RedisUnavailable("Redis does not acknowledge a subscription") from None
@@ -99,7 +104,8 @@ class Hub:
         feeds.discard(feed)
         if not feeds:
             del self._feeds[name]
-            self._acknowledged.pop(name, None)
+            self._known.discard(name)
+            self._waiting.pop(name, None)
             await self._send(b"UNSUBSCRIBE", name)
 
     async def _subscribe(self, names: list[bytes]) -> None:
@@ -134,8 +140,7 @@ class Hub:
                 connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
                 self._connection = connection
-                for event in self._acknowledged.values():
-                    event.clear()
+                self._known.clear()
                 self._pending.clear()
                 names = iter(list(self._feeds))
                 while part := list(islice(names, CHUNK)):
@@ -185,7 +190,10 @@ class Hub:
                     if name in self._feeds:
                         for feed in self._feeds[name]:
                             feed.fall_behind()
-                        self._acknowledged[name].set()
+                        self._known.add(name)
+                        for waiter in self._waiting.pop(name, ()):
+                            if not waiter.done():
+                                waiter.set_result(None)
 
     def _evict(self, name: bytes, seat: bytes) -> None:
         for feed in self._feeds.get(name, ()):

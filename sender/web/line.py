@@ -39,6 +39,17 @@ class Line:
     that means harm never does. What is left of that after the close is thrown away.
     """
 
+    __slots__ = (
+        "_active",
+        "_asked",
+        "_code",
+        "_reason",
+        "_scope",
+        "_transport",
+        "socket",
+        "task",
+    )
+
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         """Serve that socket, which is prepared, over that transport."""
         self.socket = socket

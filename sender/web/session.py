@@ -32,6 +32,23 @@ EXPIRED: Final = "the token has expired"
 class Session:
     """Keeps one socket up to date: exactly the entries after its cursor, each once, in order."""
 
+    __slots__ = (
+        "_cursor",
+        "_feed",
+        "_greeted",
+        "_inbox",
+        "_incoming",
+        "_line",
+        "_older",
+        "_reads",
+        "_shown",
+        "_socket",
+        "_tokens",
+        "_told",
+        "_unread",
+        "_user",
+    )
+
     def __init__(
         self,
         line: Line,

@@ -83,7 +83,7 @@ async def test_a_client_that_does_not_read_is_not_buffered_for_and_then_gets_eve
     print(f"\n{NUMBER * len(BODY) >> 10} KiB added, at most {most >> 10} KiB wait in the process")
     assert feeds[0].behind, "what it did not read is left in Redis"
     assert most <= HIGH_WATER + UNREAD_BYTES + BUFFER_BYTES + len(BODY) + 1000
-    given = []
+    given: list[int] = []
     while len(given) < NUMBER:
         frame = await raw.frame()
         if frame["type"] == "notification":
@@ -127,12 +127,12 @@ async def test_a_client_that_never_reads_does_not_hold_its_connection(
     monkeypatch.setattr("sender.web.line.CLOSE_SECONDS", 0.1)
     monkeypatch.setattr("sender.web.sockets.CLOSE_SECONDS", 0.1)
     if why == "answers no ping":
-        monkeypatch.setattr("sender.web.sockets.HEARTBEAT_SECONDS", 0.5)
+        monkeypatch.setattr("sender.web.sockets.HEARTBEAT_SECONDS", 1.5)
     await raw.open(token=token(seconds=60 if "ping" in why else 2))
     await raw.frame()
-    await fill(inbox, NUMBER)
     assert not await raw.cut_off()
-    await eventually(raw.cut_off, 5)
+    await fill(inbox, NUMBER)
+    await eventually(raw.cut_off, 10)
 
 
 async def test_a_client_that_asks_and_does_not_read_is_cut_off(
