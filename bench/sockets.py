@@ -29,6 +29,7 @@ from dev.errors import StackError
 from dev.stack import Stack
 from dev.workers import APPS, SENDER
 from sender.inbox import Draft, Inbox
+from sender.web.sockets import HEARTBEAT_SECONDS
 from streams import topics
 from streams.events import now_utc
 from streams.jobs import Cause, Job, encode, job_id
@@ -45,7 +46,8 @@ SECONDS: Final = 10.0
 WARM: Final = 2.0
 # After the connects, garbage and caches settle.
 SETTLE: Final = 5.0
-IDLE: Final = 8.0
+# As long as the time between two pings: each socket gets one.
+IDLE: Final = HEARTBEAT_SECONDS
 TICK: Final = 0.005
 LIMIT: Final = 150.0
 

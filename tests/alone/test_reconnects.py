@@ -18,12 +18,14 @@ import pytest
 import pytest_asyncio
 
 from dev.logs import read_topic
-from streams.jobs import InboxEntry, decode_inbox, encode
+from sender.inbox import KEEP, SPARE
+from streams.jobs import InboxEntry, Job, decode_inbox, encode
 from streams.partitions import partition_of
 from streams.serving import connect
 from tests.alone.sending import PARTITIONS, Sending, senders
 from tests.conftest import eventually
 from tests.sender.conftest import job_of
+from tests.sender.web.raw import Raw
 from tests.worker import SECRETS, Worker
 
 pytestmark = [
@@ -41,6 +43,9 @@ RECONNECTS = 200
 # Seconds in which they are sent: kills and cuts fall between them.
 LASTS = 20.0
 CUTS = 1.0
+# Entries, and the characters of each, that one client does not read: more than the kernel buffers.
+MANY = 500
+LARGE = 20_000
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -73,8 +78,7 @@ class Tab:
             await asyncio.sleep(self._dice.uniform(0.0, 0.2))
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        claims = {"sub": self.user, "exp": int(time.time()) + 600}
-        first: dict[str, Any] = {"token": jwt.encode(claims, SECRETS["CINEMA_JWT_SECRET"], "HS256")}
+        first: dict[str, Any] = {"token": token(self.user)}
         if self.got:
             first["last_id"] = self.got[-1]
         await socket.send_json(first)
@@ -92,19 +96,28 @@ class Tab:
                     return
 
 
+def token(user: str, seconds: int = 600) -> str:
+    claims = {"sub": user, "exp": int(time.time()) + seconds}
+    return jwt.encode(claims, SECRETS["CINEMA_JWT_SECRET"], "HS256")
+
+
+async def say(sending: Sending, user: str, name: str, body: str) -> Job:
+    """Send a job for someone's inbox."""
+    values = {"channel": "websocket", "kind": "activity", "template": "activity"}
+    job = job_of(name, user_id=user, context={"body": body}, **values)
+    partition = partition_of(user, PARTITIONS)
+    await sending.producer.send("outbox_urgent", encode(job), user.encode(), partition)
+    return job
+
+
 async def send(sending: Sending, dice: random.Random) -> set[str]:
     """Send all jobs over the time there is; return their ids."""
     order = [number % USERS for number in range(USERS * EACH)]
     dice.shuffle(order)
     ids: set[str] = set()
     for number, one in enumerate(order):
-        user = f"user{one}"
-        values = {"channel": "websocket", "kind": "activity", "template": "activity"}
-        context = {"body": f"message {number}"}
-        job = job_of(f"message {number}", user_id=user, context=context, **values)
+        job = await say(sending, f"user{one}", f"message {number}", f"message {number}")
         ids.add(job.job_id)
-        partition = partition_of(user, PARTITIONS)
-        await sending.producer.send("outbox_urgent", encode(job), user.encode(), partition)
         if number % 10 == 0:
             await asyncio.sleep(LASTS / len(order) * 10 * dice.uniform(0.5, 1.5))
     await sending.producer.flush()
@@ -189,6 +202,52 @@ async def test_over_any_reconnects_kills_and_cuts_nothing_is_missed_and_nothing_
     assert not any(tab.gaps for tab in tabs)
     # It was a bad day: else all this says nothing.
     assert reconnects >= RECONNECTS and sum(cuts) > 5
+
+
+async def test_a_cursor_older_than_what_is_kept_gets_a_gap_and_the_unread_count(
+    sending: Sending,
+) -> None:
+    worker = await sending.worker()
+    number = KEEP + SPARE + 20
+    for one in range(number):
+        await say(sending, "anna", f"anna {one}", str(one))
+    await sending.producer.flush()
+
+    async def all_came() -> bool:
+        return len((await told(sending)).get("anna", {})) == number
+
+    await eventually(all_came, 60, 0.5)
+    ids = sorted((await told(sending))["anna"])
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{worker.url}/ws") as socket:
+        await socket.send_json({"token": token("anna"), "last_id": ids[2]})
+        frames = [await socket.receive_json(timeout=5) for _ in range(number - SPARE + 3)]
+    hello, gap, *given, unread = frames
+    assert (hello["type"], hello["unread"]) == ("hello", number - SPARE)
+    assert gap == {"type": "gap", "from": ids[2], "to": ids[SPARE - 1]}
+    assert [frame["id"] for frame in given] == ids[SPARE:]
+    assert unread == {"type": "unread", "count": number - SPARE, "read": []}
+
+
+async def test_a_client_that_never_reads_is_cut_off_when_its_token_ends(
+    sending: Sending,
+) -> None:
+    worker = await sending.worker()
+    raw = Raw(worker.port)
+    try:
+        await raw.open(token=token("anna", 15))
+        assert (await raw.frame())["type"] == "hello"
+        for one in range(MANY):
+            await say(sending, "anna", f"anna {one}", "x" * LARGE)
+        await sending.producer.flush()
+
+        async def all_came() -> bool:
+            return len((await told(sending)).get("anna", ())) == MANY
+
+        await eventually(all_came, 60, 0.5)
+        await eventually(raw.cut_off, 30, 0.2)
+        assert (await worker.gauges()).total("cinema_websockets") == 0
+    finally:
+        raw.close()
 
 
 async def told(sending: Sending) -> dict[str, dict[int, str]]:
