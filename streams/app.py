@@ -25,6 +25,7 @@ from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
 from streams.state import State
+from streams.waking import Waker
 from streams.web import BODY_LIMIT, Site, mount
 from tables.films import Films
 
@@ -87,8 +88,11 @@ class StreamsApp(CinemaApp):
         await super().on_started()
         await self.add_runtime_dependency(self.catalogue)
         await self.add_runtime_dependency(self.bulk_lag)
-        if self.cinema.clock == "wall":
-            await self.add_runtime_dependency(Ticker(self, self.outgoing))
+        await self.add_runtime_dependency(
+            Ticker(self, self.outgoing)
+            if self.cinema.clock == "wall"
+            else Waker(self.processing.wake, lambda: self.partition_tables.partitions_held)
+        )
 
     async def on_stop(self) -> None:
         """End the tasks and let Redis go."""

@@ -20,6 +20,7 @@ from msgspec.structs import force_setattr
 
 from streams.fields import (
     YEARS,
+    All,
     Channel,
     Id,
     Ids,
@@ -337,7 +338,7 @@ class Campaign(Event, kw_only=True):
     cron: str | None = None
     at: Time | None = None
     local_at: LocalDateTime | None = None
-    audience: Literal["all"] | Audience = "all"
+    audience: All | Audience = "all"
     context: dict[str, Any] = {}
     template: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")] | None = None
     enabled: bool = True

@@ -22,6 +22,7 @@ ADDRESS: Final = re.compile(r"[^\s@<>(),:;\"\\\x00-\x1f\x7f]+@[^\s@<>(),:;\"\\\x
 LOCALES: Final = ("ru", "en")
 # \Z and not $, which would let a line break through at the end.
 MONTH: Final = r"^[12]\d{3}-(0[1-9]|1[0-2])\Z"
+EVERYONE: Final = r"^all\Z"
 # Control characters part the ids that job ids and keys are made of.
 ID: Final = r"^[^\x00-\x1f\x7f]*\Z"
 # Beyond these years a time is a mistake, and computing with it may leave the calendar.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     IdSet = frozenset[str]
     Time = datetime
     LocalDateTime = datetime
+    All = Literal["all"]
 else:
     Id = Annotated[str, msgspec.Meta(pattern=ID, min_length=1, max_length=ID_LENGTH)] | int
     Ids = list[Id]
@@ -56,6 +58,8 @@ else:
     LocalDateTime = Annotated[
         str, msgspec.Meta(max_length=64, description="ISO 8601 without an offset")
     ]
+    # A pattern, since msgspec's error of a Literal does not say what would do.
+    All = Annotated[str, msgspec.Meta(pattern=EVERYONE)]
 Month = Annotated[str, msgspec.Meta(pattern=MONTH)]
 Text = str
 Channel = Literal["email", "websocket", "log"]

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from agents import AGENTS
-from agents.campaigns import campaigns, in_audience
+from agents.audience import in_audience
+from agents.campaigns import campaigns
 from agents.statistics import month_report
 from streams import topics
 from streams.cron import next_after
