@@ -107,7 +107,7 @@ async def test_an_erased_inbox_takes_up_again_with_what_is_new(
 async def test_a_subscription_that_one_gave_up_waiting_for_is_there_for_others(
     redis_of_pages: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sender.web.hub.ACK_SECONDS", 0.5)
+    monkeypatch.setattr("sender.web.hub.ACK_SECONDS", 2.0)
     hub = Hub(redis_of_pages.url)
     await hub.start()
     try:
@@ -119,7 +119,7 @@ async def test_a_subscription_that_one_gave_up_waiting_for_is_there_for_others(
             await asyncio.sleep(0)
             gone.cancel()
             await asyncio.sleep(0)
-        await asyncio.wait_for(waits, 2)
+        await asyncio.wait_for(waits, 5)
         await hub.join("u", Feed(b"3"))
     finally:
         await hub.stop()

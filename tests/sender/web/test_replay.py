@@ -139,7 +139,7 @@ async def test_what_was_read_while_a_tab_was_away_is_told_when_it_comes_back(
 async def test_what_was_read_while_pub_sub_was_cut_is_told_to_open_tabs(
     client: Client, inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sender.web.hub.RETRY_SECONDS", (0.5, 0.5))
+    monkeypatch.setattr("sender.web.hub.RETRY_SECONDS", (2.0, 2.0))
     entries = await add(inbox, 1, 2)
     opened = await hello(client)
     await notifications(opened, 2)
