@@ -74,15 +74,19 @@ async def _measure(kind: str) -> list[Figure]:
                 figure("memory of a socket", "kB", grown / PEOPLE / 1000),
                 figure("idle sender worker with them", "% of a core", used),
             ]
-            found += await _jobs(stack, kind, ask)
-            found += await _writes(stack, ask)
+            producer = AIOKafkaProducer(bootstrap_servers=stack.addresses.broker)
+            await producer.start()
+            try:
+                found += await _writes(stack, producer, ask)
+                found += await _jobs(stack, kind, producer, ask)
+            finally:
+                await producer.stop()
         return found
 
 
-async def _jobs(stack: Stack, kind: str, ask: Callable[[], Awaitable[Any]]) -> list[Figure]:
-    streams, sender = (servers.pids(stack)[app][0] for app in APPS)
-    producer = AIOKafkaProducer(bootstrap_servers=stack.addresses.broker)
-    await producer.start()
+async def _jobs(
+    stack: Stack, kind: str, producer: AIOKafkaProducer, ask: Callable[[], Awaitable[Any]]
+) -> list[Figure]:
     home = stack.settings.partitions
 
     async def job(number: int) -> None:
@@ -92,34 +96,12 @@ async def _jobs(stack: Stack, kind: str, ask: Callable[[], Awaitable[Any]]) -> l
             topics.OUTBOX_URGENT.name, value, user.encode(), partition_of(user, home)
         )
 
-    async def watch(number: int) -> None:
-        user = f"user-{number % PEOPLE}"
-        event = {"user_id": user, "film_id": "film", "seconds": 60, "at": now_utc()}
-        value = msgspec.json.encode(event)
-        await producer.send(
-            topics.WATCH_HISTORY.name, value, user.encode(), partition_of(user, home)
-        )
-
-    try:
-        await _warmed(job, ask)
-        before = cpu_seconds(streams)
-        used = await _busy(
-            asyncio.gather(_pace(RATE, SECONDS, job), _pace(WATCHES, SECONDS, watch)), sender
-        )
-        worked = 100 * (cpu_seconds(streams) - before) / SECONDS
-        taken = await _taken(ask)
-    finally:
-        await producer.stop()
-    name = f"job on {kind} to socket, {RATE} a second"
-    return [
-        *_percentiles(f"{name}, {WATCHES} watches a second beside", taken),
-        figure(f"{name}, sender worker", "% of a core", used),
-        figure(f"{name}, streams worker beside", "% of a core", worked),
-    ]
+    return await _measured(f"job on {kind} to socket", job, stack, producer, ask)
 
 
-async def _writes(stack: Stack, ask: Callable[[], Awaitable[Any]]) -> list[Figure]:
-    (sender,) = servers.pids(stack)[SENDER]
+async def _writes(
+    stack: Stack, producer: AIOKafkaProducer, ask: Callable[[], Awaitable[Any]]
+) -> list[Figure]:
     redis: Redis = connect(stack.addresses.redis)
     inbox = Inbox(redis)
 
@@ -135,13 +117,40 @@ async def _writes(stack: Stack, ask: Callable[[], Awaitable[Any]]) -> list[Figur
         await inbox.add([(f"user-{number % PEOPLE}", draft)])
 
     try:
-        await _warmed(write, ask)
-        used = await _busy(_pace(RATE, SECONDS, write), sender)
-        taken = await _taken(ask)
+        return await _measured("write into the inbox to socket", write, stack, producer, ask)
     finally:
         await redis.aclose()
-    name = f"write into the inbox to socket, {RATE} a second"
-    return [*_percentiles(name, taken), figure(f"{name}, sender worker", "% of a core", used)]
+
+
+async def _measured(
+    what: str,
+    send: Callable[[int], Awaitable[None]],
+    stack: Stack,
+    producer: AIOKafkaProducer,
+    ask: Callable[[], Awaitable[Any]],
+) -> list[Figure]:
+    """Send notices, and watches beside them; return how soon the notices came, and the CPU."""
+    streams, sender = (servers.pids(stack)[app][0] for app in APPS)
+
+    async def watch(number: int) -> None:
+        user = f"user-{number % PEOPLE}"
+        event = {"user_id": user, "film_id": "film", "seconds": 60, "at": now_utc()}
+        home = partition_of(user, stack.settings.partitions)
+        value = msgspec.json.encode(event)
+        await producer.send(topics.WATCH_HISTORY.name, value, user.encode(), home)
+
+    await _warmed(send, ask)
+    before = cpu_seconds(streams)
+    both = asyncio.gather(_pace(RATE, SECONDS, send), _pace(WATCHES, SECONDS, watch))
+    used = await _busy(both, sender)
+    worked = 100 * (cpu_seconds(streams) - before) / SECONDS
+    taken = await _taken(ask)
+    name = f"{what}, {RATE} a second"
+    return [
+        *_percentiles(f"{name}, {WATCHES} watches a second beside", taken),
+        figure(f"{name}, sender worker", "% of a core", used),
+        figure(f"{name}, streams worker beside", "% of a core", worked),
+    ]
 
 
 @asynccontextmanager
