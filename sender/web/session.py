@@ -41,6 +41,7 @@ class Session:
         "_line",
         "_older",
         "_reads",
+        "_replayed",
         "_shown",
         "_socket",
         "_tokens",
@@ -74,6 +75,8 @@ class Session:
         self._older = older
         self._cursor = last_id
         self._greeted = False
+        #: Whether the client has had all there was: from then on whatever is missing is a gap.
+        self._replayed = False
         #: The unread count, and what the client was told.
         self._unread = 0
         self._told: int | None = None
@@ -155,7 +158,7 @@ class Session:
         while True:
             self._unread = page.state.unread
             dropped = page.state.dropped
-            if 0 < self._cursor < dropped:
+            if self._cursor < dropped and (self._cursor or self._replayed):
                 if not self._older:
                     await self._send(frames.Gap(self._cursor, dropped))
                 self._cursor = dropped
@@ -163,6 +166,7 @@ class Session:
                 self._told = None
             await self._give(page.entries)
             if not page.more:
+                self._replayed = True
                 return
             page = await self._inbox.page(self._user, self._cursor)
 

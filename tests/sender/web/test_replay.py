@@ -104,6 +104,20 @@ async def test_a_cursor_at_the_last_entry_that_was_dropped_has_no_gap(
 
 
 @pytest.mark.usefixtures("small")
+async def test_an_inbox_that_was_empty_has_a_gap_when_what_came_was_dropped_unseen(
+    client: Client, inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sender.web.hub.RETRY_SECONDS", (2.0, 2.0))
+    opened = await hello(client)
+    await frame(opened, "hello")
+    await until_quiet(opened)
+    await redis.client_kill_filter(_type="pubsub")
+    entries = await add(inbox, *range(20))
+    assert await frame(opened) == {"type": "gap", "from": 0, "to": entries[9].id}
+    assert await notifications(opened, 10) == ids(entries[10:])
+
+
+@pytest.mark.usefixtures("small")
 async def test_entries_that_are_dropped_are_not_counted_by_an_open_socket(
     client: Client, inbox: Inbox
 ) -> None:
