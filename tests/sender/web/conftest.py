@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import socket
@@ -18,7 +19,9 @@ import jwt
 import pytest
 from aiohttp import ClientWebSocketResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
@@ -64,11 +67,13 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             preexec_fn=die_with_parent(),
         )
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+        with BlockingRedis.from_url(self.url) as probe:
+            for _ in range(1000):
+                # One that still reads its log says so, as a lost connection.
+                with contextlib.suppress(ConnectionError):
+                    probe.ping()
                     return
-            time.sleep(0.01)
+                time.sleep(0.01)
         raise TimeoutError("redis-server does not come up")
 
     def stop(self) -> None:
