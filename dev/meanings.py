@@ -63,6 +63,8 @@ FIELDS: Final = {
     "Registration.redirect_url": "where to go after confirming, if its host is allowed",
     "Registration.link_out": "what an older producer writes for `redirect_url`",
     "Registration.link": "an older producer's own confirmation link: accepted, not used",
+    "Registration.renews": "the code of a confirmation link that has expired: greet this person "
+    "once more, with a new one; the page of an expired link asks for it",
     "Watch.film_id": "what was watched; may be a film nobody has heard of yet",
     "Watch.seconds": "how long",
     "Watch.at": "when; at most 48 h ahead; what is older than 24 months is skipped",
@@ -107,7 +109,8 @@ FIELDS: Final = {
     "Watched.days": "how far back",
     "Preferences.unsubscribe": "kinds to receive no more",
     "Preferences.resubscribe": "kinds to receive again",
-    "Preferences.reason": "why, as the unsubscribe page asked",
+    "Preferences.reason": "why the kinds of `unsubscribe` are left, as the page asked; the first "
+    "200 characters are kept (`/users/{id}/preferences`)",
     "Preferences.pause_until": "nothing that can be unsubscribed until then; null ends the pause",
     "Preferences.taboo": "true: nothing at all but the greeting",
     "Tick.at": "the time; what lies before the last tick changes nothing",

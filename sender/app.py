@@ -30,7 +30,6 @@ from sender.smtp.destinations import Destinations
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from sender.web import SenderSite, mount
-from sender.web.preview import make_preview
 from sender.web.seats import Seats
 from sender.websocket import WebsocketChannel
 from streams import kinds, topics
@@ -46,6 +45,7 @@ from streams.probes import silent
 from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
+from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
 from streams.transport import Batch
@@ -101,6 +101,7 @@ class SenderApp(CinemaApp):
         self.take(topics.SUPPRESSIONS, self.processing.accept)
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
+        self.roll = Roll(self.redis, SENDER, str(self.conf.canonical_url))
         self.metrics = Metrics(self.rows)
         self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         self.metrics.show(Figures(self.lanes, self.pools, self.ledger, self.delivering.waits), ())
@@ -160,6 +161,7 @@ class SenderApp(CinemaApp):
         gc.freeze()
         gc.set_threshold(COLLECTED)
         await self.add_runtime_dependency(self.refilling)
+        await self.add_runtime_dependency(self.roll)
 
     async def on_stop(self) -> None:
         """Close in good order: mails, tasks, channels, claims, Redis.
@@ -192,7 +194,8 @@ class SenderApp(CinemaApp):
             links=self.links,
             confirm_links=self.confirm_links,
             now=self.time.now,
-            preview=make_preview(self.renderer, self.cinema),
+            renderer=self.renderer,
+            streams=lambda: self.roll.urls(STREAMS),
             waiting=self.waiting,
             paused=self.paused,
         )

@@ -93,7 +93,7 @@ class Refill:
         self.counts["erasures"] = len(self._erasures)
 
     async def _fill_links(self, logs: Logs, progress: Progress | None) -> None:
-        oldest = self._wall() - self._links.life
+        oldest = self._wall() - self._links.kept
         part: list[Job] = []
         async for record, job in logs.said(topics.OUTBOX_URGENT, decode_outbox, progress):
             if isinstance(job, Erase) or timestamp(record) < oldest:

@@ -22,6 +22,7 @@ from streams.fields import (
     YEARS,
     All,
     Channel,
+    Code,
     Id,
     Ids,
     IdSet,
@@ -149,6 +150,7 @@ class Registration(Event, kw_only=True):
     redirect_url: str | None = None
     link_out: str | None = None
     link: str | None = None
+    renews: Code | None = None
 
     def check(self) -> None:
         if self.event is None and (self.email is None or self.user is None):
@@ -158,7 +160,8 @@ class Registration(Event, kw_only=True):
         given = any(getattr(self, name) is not None for name in fields)
         if self.event and self.email is None and given:
             raise ValueError("missing required field `email`")
-        if self.event and self.email is not None and self.username is None and self.user is None:
+        nameless = self.username is None and self.user is None
+        if self.event and self.email is not None and nameless and self.renews is None:
             raise ValueError("missing required field `username`")
 
     @property

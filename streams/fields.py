@@ -22,6 +22,8 @@ ADDRESS: Final = re.compile(r"[^\s@<>(),:;\"\\\x00-\x1f\x7f]+@[^\s@<>(),:;\"\\\x
 LOCALES: Final = ("ru", "en")
 # \Z and not $, which would let a line break through at the end.
 MONTH: Final = r"^[12]\d{3}-(0[1-9]|1[0-2])\Z"
+# 128 bits in hex: what a confirmation link carries.
+CODE: Final = r"^[0-9a-f]{32}\Z"
 EVERYONE: Final = r"^all\Z"
 # Control characters part the ids that job ids and keys are made of.
 ID: Final = r"^[^\x00-\x1f\x7f]*\Z"
@@ -61,6 +63,7 @@ else:
     # A pattern, since msgspec's error of a Literal does not say what would do.
     All = Annotated[str, msgspec.Meta(pattern=EVERYONE)]
 Month = Annotated[str, msgspec.Meta(pattern=MONTH)]
+Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 Text = str
 Channel = Literal["email", "websocket", "log"]
 KindName = Literal[

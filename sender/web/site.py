@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sender.inbox import Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.render import Renderer
 from sender.web.seats import Seats
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.web.answers import Handler
 from streams.web.health import Paused, Waiting
 from streams.web.site import Produce
 
@@ -20,8 +20,8 @@ from streams.web.site import Produce
 class SenderSite:
     """Settings, the stores, and callables that app.py gives.
 
-    `now()` is business time: the clock's, by which links expire. `preview` is the handler that
-    preview.py makes; who may see it is looked at here.
+    `now()` is business time: the clock's, by which links expire. `streams` are the base URLs of
+    the streams workers, who know what holds for a person.
     """
 
     settings: Settings
@@ -32,6 +32,7 @@ class SenderSite:
     links: LinkMaker
     confirm_links: ConfirmLinks
     now: Callable[[], datetime]
-    preview: Handler
+    renderer: Renderer
+    streams: Callable[[], Awaitable[Sequence[str]]]
     waiting: Waiting
     paused: Paused
