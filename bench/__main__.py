@@ -26,6 +26,7 @@ BENCHMARKS: Final = (
     "takeover",
     "memory",
     "recovery",
+    "sockets",
 )
 
 

@@ -3,9 +3,12 @@
 Four keys a user: `i:` the entries (a stream whose ids are ours), `iu:` the ids that are unread,
 `ij:` job id to entry id, `is:` the last id given and the last one dropped. Ids rise strictly for a
 user. Everything that changes goes over the user's pub/sub channel. A socket that subscribes to
-`channel(user)`, waits for the subscription's acknowledgement and then replays `entries` from its
-cursor misses nothing and repeats nothing: an `Added` whose id is not above the cursor is known,
+`channel(user)`, waits for the subscription's acknowledgement and then replays every `page` after
+its cursor misses nothing and repeats nothing: an `Added` whose id is not above the cursor is known,
 one whose `previous` is the cursor is next, anything else means replay.
+
+While Redis is not full (refilling.py) nobody looks into an inbox, adds to it or reads: a cursor
+would move past entries that are still to come back.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
+from streams.errors import RedisUnavailable
 from streams.jobs import InboxEntry, encode
 from streams.serving import Script, answering, digest
 from streams.topics import INBOX
@@ -30,6 +34,9 @@ SPARE: Final = 100
 TTL: Final = INBOX.retention
 # How many entries one restoring call carries: a few milliseconds of Redis.
 SLICE: Final = 200
+# Entries in a page, and bytes: what a socket whose client reads slowly holds.
+PAGE: Final = 100
+PAGE_BYTES: Final = 1 << 16
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +72,31 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Entries after a cursor, oldest first, and where the inbox stood at that moment.
+
+    `before` are those up to the cursor that are unread; `more`, there are entries after these.
+    """
+
+    entries: list[Kept]
+    state: State
+    before: list[int]
+
+    @property
+    def more(self) -> bool:
+        """Whether there are further entries."""
+        return bool(self.entries) and self.entries[-1].entry.id < self.state.last
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
-    """An entry was added after the one with the id `previous` (0: it is the first)."""
+    """An entry was added after the one with the id `previous` (0: it is the first).
+
+    So many are unread with it.
+    """
 
     previous: int
+    unread: int
     entry: InboxEntry
 
 
@@ -98,8 +126,8 @@ def decode_message(data: bytes) -> Message:
     """Return what a message on a user's channel says."""
     what, _, rest = data.partition(b" ")
     if what == b"n":
-        previous, number, body = rest.split(b" ", 2)
-        return Added(int(previous), _draft(body).numbered(int(number)))
+        previous, number, unread, body = rest.split(b" ", 3)
+        return Added(int(previous), int(unread), _draft(body).numbered(int(number)))
     if what == b"r":
         unread, _, ids = rest.partition(b" ")
         return Read(int(unread), tuple(map(int, ids.split(b","))))
@@ -107,12 +135,17 @@ def decode_message(data: bytes) -> Message:
 
 
 class Inbox:
-    """The inboxes of all users. Every method raises RedisUnavailable while Redis is away."""
+    """The inboxes of all users.
+
+    Every method raises RedisUnavailable while Redis is away; those that look, add or read also
+    while it is not full.
+    """
 
     def __init__(self, redis: Redis) -> None:
         """Use that client of the serving store."""
         self._redis = redis
         self._add = Script(redis, "sender", "inbox_add")
+        self._page = Script(redis, "sender", "inbox_page")
         self._read = Script(redis, "sender", "inbox_read")
         self._restore = Script(redis, "sender", "inbox_restore")
 
@@ -122,41 +155,28 @@ class Inbox:
         A job that was added before is not added again: its entry has the id it got then.
         """
         rows = ((digest(user), draft.job_id, encode(draft)) for user, draft in drafts)
-        ids = await self._add.over((KEEP, SPARE, int(TTL.total_seconds())), rows)
+        ids = _full(await self._add.over((KEEP, SPARE, int(TTL.total_seconds())), rows))
         return [draft.numbered(int(number)) for (_, draft), number in zip(drafts, ids, strict=True)]
 
-    async def entries(self, user_id: str, after: int = 0, limit: int = KEEP) -> list[Kept]:
-        """Return the entries with an id above `after`, oldest first."""
-        user = digest(user_id)
-        pipe: Any = self._redis.pipeline(transaction=True)
-        pipe.xrange(b"i:" + user, min=f"{after + 1}-0", max="+", count=limit)
-        pipe.zrange(b"iu:" + user, after + 1, "+inf", byscore=True)
-        with answering():
-            rows, unread = await pipe.execute()
-        ids = set(map(int, unread))
-        kept = (_draft(fields[b"e"]).numbered(_number(key)) for key, fields in rows)
-        return [Kept(entry, entry.id not in ids) for entry in kept]
+    async def page(self, user_id: str, after: int = 0, limit: int = PAGE) -> Page:
+        """Return the next entries with an id above `after`, and all else that a socket needs."""
+        found = _full(await self._page(digest(user_id), after + 1, limit, PAGE_BYTES))
+        unread, last, dropped, before, *rows = found
+        entries = [
+            Kept(_draft(body).numbered(int(number)), read=not is_unread)
+            for number, is_unread, body in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        ]
+        state = State(int(unread), int(last), int(dropped))
+        return Page(entries, state, [int(number) for number in before])
 
-    async def unread(self, user_id: str) -> int:
-        """Return how many entries are unread."""
-        return (await self.state(user_id)).unread
-
-    async def state(self, user_id: str) -> State:
-        """Return the number of unread, the last id given and the last one dropped (or 0)."""
-        user = digest(user_id)
-        pipe: Any = self._redis.pipeline(transaction=True)
-        pipe.zcard(b"iu:" + user)
-        pipe.hmget(b"is:" + user, "last", "dropped")
-        with answering():
-            unread, (last, dropped) = await pipe.execute()
-        return State(int(unread), int(last or 0), int(dropped or 0))
-
-    async def read(self, user_id: str, ids: Iterable[int]) -> Read:
+    async def read(self, user_id: str, ids: Iterable[int], *, filling: bool = False) -> Read:
         """Mark entries read and tell every tab; return what is unread and which ids changed.
 
-        Nothing becomes unread again, and ids that are not there (yet) mean nothing.
+        Nothing becomes unread again, and ids that are not there (yet) mean nothing. `filling` is
+        for whoever fills Redis.
         """
-        unread, *changed = await self._read(digest(user_id), *map(int, ids))
+        found = _full(await self._read(digest(user_id), int(filling), *map(int, ids)))
+        unread, *changed = found
         return Read(int(unread), tuple(map(int, changed)))
 
     async def restore(self, user_id: str, entries: Iterable[InboxEntry]) -> int:
@@ -182,8 +202,10 @@ class Inbox:
             await pipe.execute()
 
 
-def _number(stream_id: bytes) -> int:
-    return int(stream_id.partition(b"-")[0])
+def _full(found: Any) -> Any:
+    if found is None:
+        raise RedisUnavailable("inboxes are being put back")
+    return found
 
 
 def _body(entry: InboxEntry) -> bytes:

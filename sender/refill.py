@@ -166,7 +166,7 @@ class Refill:
                 if user_id in entries:
                     await self._inbox.restore(user_id, entries[user_id])
                 if user_id in reads:
-                    done = await self._inbox.read(user_id, reads[user_id])
+                    done = await self._inbox.read(user_id, reads[user_id], filling=True)
                     reads[user_id].difference_update(done.ids)
                     self.counts["reads"] += len(done.ids)
 

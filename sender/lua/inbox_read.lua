@@ -1,8 +1,13 @@
 -- Marks entries read: only what is there and unread changes, so it is monotonic and an id of the
--- future means nothing. ARGV: user, then ids. Returns what is still unread, then the ids changed.
+-- future means nothing. ARGV: user, 1 for whoever fills Redis, then ids. Returns what is still
+-- unread, then the ids changed. Returns nothing while Redis is not full: what is not there may come
+-- back.
+if ARGV[2] ~= '1' and redis.call('EXISTS', 'filled') == 0 then
+  return false
+end
 local unread = 'iu:' .. ARGV[1]
 local changed = {}
-for i = 2, #ARGV do
+for i = 3, #ARGV do
   if redis.call('ZREM', unread, ARGV[i]) == 1 then
     changed[#changed + 1] = ARGV[i]
   end

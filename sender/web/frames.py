@@ -39,11 +39,12 @@ class Ping(msgspec.Struct, tag_field="type", tag="ping"):
 
 
 class Hello(msgspec.Struct, tag_field="type", tag="hello"):
-    """Where the inbox stands."""
+    """Where the inbox stands, and which entries up to the client's `last_id` are unread."""
 
     user_id: str
     unread: int
     last_id: int
+    unread_ids: list[int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Notification(msgspec.Struct, tag_field="type", tag="notification"):
@@ -59,10 +60,14 @@ class Notification(msgspec.Struct, tag_field="type", tag="notification"):
 
 
 class Unread(msgspec.Struct, tag_field="type", tag="unread"):
-    """How many are unread now; `read` are those that have just been read, in whatever tab."""
+    """How many are unread now; `read` are those that have just been read, in whatever tab.
+
+    Where it could not be heard what was read, `unread_ids` are all that are unread of those sent.
+    """
 
     count: int
     read: list[int] = []
+    unread_ids: list[int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Gap(msgspec.Struct, tag_field="type", tag="gap", rename={"start": "from", "end": "to"}):

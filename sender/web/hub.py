@@ -53,8 +53,11 @@ class Hub:
         self._feeds: dict[bytes, set[Feed]] = {}
         #: SUBSCRIBEs sent and not acknowledged yet, by channel.
         self._pending: Counter[bytes] = Counter()
-        self._acknowledged: dict[bytes, asyncio.Event] = {}
+        #: Channels that are acknowledged, and who waits for others to be.
+        self._known: set[bytes] = set()
+        self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._sending = asyncio.Lock()
+        self._writing: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         #: How often the connection had to be made anew.
         self.reconnects = 0
@@ -65,7 +68,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Close the connection."""
-        await end(*self._tasks)
+        await end(*self._tasks, *self._writing)
         await self._drop()
 
     async def join(self, user_id: str, feed: Feed) -> None:
@@ -76,12 +79,15 @@ class Hub:
         name = channel(user_id)
         first = name not in self._feeds
         self._feeds.setdefault(name, set()).add(feed)
-        known = self._acknowledged.setdefault(name, asyncio.Event())
+        if name in self._known:
+            return
+        known = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(name, []).append(known)
         try:
             if first:
                 await self._subscribe([name])
             async with asyncio.timeout(ACK_SECONDS):
-                await known.wait()
+                await known
         except TimeoutError:
             await self.leave(user_id, feed)
             raise RedisUnavailable("Redis does not acknowledge a subscription") from None
@@ -98,7 +104,8 @@ class Hub:
         feeds.discard(feed)
         if not feeds:
             del self._feeds[name]
-            self._acknowledged.pop(name, None)
+            self._known.discard(name)
+            self._waiting.pop(name, None)
             await self._send(b"UNSUBSCRIBE", name)
 
     async def _subscribe(self, names: list[bytes]) -> None:
@@ -107,7 +114,17 @@ class Hub:
             await self._send(b"SUBSCRIBE", *names)
 
     async def _send(self, *command: bytes) -> None:
-        """Send on the connection there is; a failure is the reader's to mend."""
+        """Send on the connection there is; a failure is the reader's to mend.
+
+        It is sent though who asked is cancelled: others may wait for the same acknowledgement, and
+        half a command would cost the connection.
+        """
+        task = asyncio.create_task(self._write(*command))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        await asyncio.shield(task)
+
+    async def _write(self, *command: bytes) -> None:
         async with self._sending:
             connection = self._connection
             # Else redis-py would connect again by itself, without the other subscriptions.
@@ -123,8 +140,7 @@ class Hub:
                 connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
                 self._connection = connection
-                for event in self._acknowledged.values():
-                    event.clear()
+                self._known.clear()
                 self._pending.clear()
                 names = iter(list(self._feeds))
                 while part := list(islice(names, CHUNK)):
@@ -174,7 +190,10 @@ class Hub:
                     if name in self._feeds:
                         for feed in self._feeds[name]:
                             feed.fall_behind()
-                        self._acknowledged[name].set()
+                        self._known.add(name)
+                        for waiter in self._waiting.pop(name, ()):
+                            if not waiter.done():
+                                waiter.set_result(None)
 
     def _evict(self, name: bytes, seat: bytes) -> None:
         for feed in self._feeds.get(name, ()):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import Final
 
+import msgspec
 from aiohttp import WSMsgType
 
-from sender.inbox import Added, Changed, Inbox, Kept, Message
+from sender.inbox import Added, Changed, Inbox, Kept, Message, Page
 from sender.web import frames
 from sender.web.feed import Feed
+from sender.web.incoming import Incoming
 from sender.web.line import FAILED, TOO_MANY, TRY_LATER, UNAUTHORIZED, Line
 from sender.web.reads import Reads
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
@@ -19,14 +22,33 @@ from streams.tokens import Claims, Tokens
 
 logger = logging.getLogger(__name__)
 
-# Entries read from Redis at once during a replay: what one slow socket may hold in memory.
-PAGE: Final = 100
+# Without Redis, half as much to once and a half: thousands of sockets do not ask at once.
 RETRY_SECONDS: Final = 1.0
+# An answer that cannot be written for so long: the client asks, and does not read.
+ANSWER_SECONDS: Final = 10.0
 EXPIRED: Final = "the token has expired"
 
 
 class Session:
     """Keeps one socket up to date: exactly the entries after its cursor, each once, in order."""
+
+    __slots__ = (
+        "_cursor",
+        "_feed",
+        "_greeted",
+        "_inbox",
+        "_incoming",
+        "_line",
+        "_older",
+        "_reads",
+        "_replayed",
+        "_shown",
+        "_socket",
+        "_tokens",
+        "_told",
+        "_unread",
+        "_user",
+    )
 
     def __init__(
         self,
@@ -37,6 +59,7 @@ class Session:
         inbox: Inbox,
         reads: Reads,
         feed: Feed,
+        incoming: Incoming,
         older: bool,
         last_id: int,
     ) -> None:
@@ -48,26 +71,29 @@ class Session:
         self._inbox = inbox
         self._reads = reads
         self._feed = feed
+        self._incoming = incoming
         self._older = older
         self._cursor = last_id
-        #: The unread count, which of the entries it includes, and what the client was told.
+        self._greeted = False
+        #: Whether the client has had all there was: from then on whatever is missing is a gap.
+        self._replayed = False
+        #: The unread count, and what the client was told.
         self._unread = 0
-        self._counted = 0
         self._told: int | None = None
+        #: What an older client was shown, and is not marked read yet.
+        self._shown: list[int] = []
 
     async def run(self) -> None:
         """Serve the socket until either side ends it; the feed has joined the hub before."""
         pump = asyncio.create_task(self._pump())
         try:
-            async for message in self._socket:
+            while (message := await self._incoming.next()) is not None:
                 if self._older:
                     continue
                 if message.type is WSMsgType.TEXT:
                     await self._receive(message.data)
                 else:
-                    await self._send(frames.Error("bad_frame", "frames are text"))
-                if self._line.over:
-                    return
+                    await self._answer(frames.Error("bad_frame", "frames are text"))
         finally:
             await end(pump)
 
@@ -75,12 +101,13 @@ class Session:
 
     async def _pump(self) -> None:
         try:
-            await self._greet()
             while not self._feed.evicted:
                 try:
                     await self._update()
                 except RedisUnavailable:
-                    await asyncio.sleep(RETRY_SECONDS)
+                    if not self._greeted:
+                        raise
+                    await asyncio.sleep(RETRY_SECONDS * (0.5 + random.random()))
                     self._feed.fall_behind()
                     continue
                 await self._feed.wait()
@@ -93,13 +120,6 @@ class Session:
             logger.exception("a socket of user %s failed", self._user)
             self._line.end(FAILED, "internal error")
 
-    async def _greet(self) -> None:
-        if self._older:
-            return
-        state = await self._inbox.state(self._user)
-        self._unread, self._counted, self._told = state.unread, state.last, state.unread
-        await self._send(frames.Hello(self._user, state.unread, state.last))
-
     async def _update(self) -> None:
         """Bring the client up to date with the feed."""
         read: list[int] = []
@@ -107,7 +127,6 @@ class Session:
             if self._feed.behind:
                 self._feed.catch_up()
                 await self._replay()
-                await self._count()
             message = self._feed.take()
             if message is None:
                 break
@@ -118,74 +137,93 @@ class Session:
 
     async def _show(self, message: Message, read: list[int]) -> None:
         match message:
-            case Added(previous, entry):
-                if entry.id > self._counted:
-                    self._unread += 1
-                    self._counted = entry.id
+            case Added(previous, unread, entry):
+                self._unread = unread
                 if entry.id <= self._cursor:
                     return
-                if previous > self._cursor:
+                if previous != self._cursor:
                     self._feed.fall_behind()
                 else:
                     await self._give([Kept(entry, read=False)])
             case Changed():
                 self._feed.fall_behind()
             case _:
-                if not self._older:
-                    read.extend(message.ids)
-                    await self._count()
+                self._unread = message.unread
+                read.extend(message.ids)
 
     async def _replay(self) -> None:
         """Give all entries after the cursor, a page at a time, and say what is no longer kept."""
+        page = await self._inbox.page(self._user, self._cursor)
+        await self._resume(page)
         while True:
-            page = await self._inbox.entries(self._user, self._cursor, PAGE)
-            # Asked after the page: what was dropped between the two is a gap, not a silence.
-            dropped = (await self._inbox.state(self._user)).dropped
-            if 0 < self._cursor < dropped:
-                end = min(dropped, page[0].entry.id - 1) if page else dropped
-                if end > self._cursor and not self._older:
-                    await self._send(frames.Gap(self._cursor, end))
-                self._cursor = max(self._cursor, end)
-            await self._give(page)
-            if len(page) < PAGE:
+            self._unread = page.state.unread
+            dropped = page.state.dropped
+            if self._cursor < dropped and (self._cursor or self._replayed):
+                if not self._older:
+                    await self._send(frames.Gap(self._cursor, dropped))
+                self._cursor = dropped
+                # What was dropped is not unread any more.
+                self._told = None
+            await self._give(page.entries)
+            if not page.more:
+                self._replayed = True
                 return
+            page = await self._inbox.page(self._user, self._cursor)
+
+    async def _resume(self, page: Page) -> None:
+        """Say where the inbox stands, and what is unread of all that the client has."""
+        greeted, self._greeted = self._greeted, True
+        if self._older or (greeted and not self._cursor):
+            return
+        ids = page.before if self._cursor else msgspec.UNSET
+        self._told = page.state.unread
+        if greeted:
+            await self._send(frames.Unread(page.state.unread, [], ids))
+        else:
+            state = page.state
+            await self._send(frames.Hello(self._user, state.unread, state.last, ids))
 
     async def _give(self, page: list[Kept]) -> None:
-        bodies: list[int] = []
         for kept in page:
             if not self._older:
                 await self._send(frames.notification(kept))
             elif not kept.read:
                 await self._socket.send_str(kept.entry.body)
-                bodies.append(kept.entry.id)
+                self._shown.append(kept.entry.id)
             self._cursor = kept.entry.id
-        if bodies:
-            await self._reads.mark(self._user, bodies)
+        await self._mark_shown()
 
-    async def _count(self) -> None:
-        """Ask how many are unread: entries up to `last` are part of the answer."""
-        if not self._older:
-            state = await self._inbox.state(self._user)
-            self._unread, self._counted = state.unread, state.last
+    async def _mark_shown(self) -> None:
+        """Mark read what an older client was shown; with Redis away it is done when it is back."""
+        if self._shown:
+            await self._reads.mark(self._user, self._shown)
+            self._shown = []
 
     async def _send(self, frame: frames.Sent) -> None:
         await self._socket.send_str(frames.text_of(frame))
 
     # -- from the client
 
+    async def _answer(self, frame: frames.Sent) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._send(frame)
+        except TimeoutError:
+            raise ConnectionError("the client does not read what it asks for") from None
+
     async def _receive(self, text: str) -> None:
         try:
             match frames.read_frame(text):
                 case frames.Ping():
-                    await self._send(frames.Pong())
+                    await self._answer(frames.Pong())
                 case frames.Read(ids):
                     await self._reads.mark(self._user, ids)
                 case frames.Token(token):
                     await self._renew(token)
         except InvalidRecord as error:
-            await self._send(frames.Error("bad_frame", str(error)))
+            await self._answer(frames.Error("bad_frame", str(error)))
         except RedisUnavailable:
-            await self._send(frames.Error("unavailable", "not marked: try again in a moment"))
+            await self._answer(frames.Error("unavailable", "not marked: try again in a moment"))
 
     async def _renew(self, token: str) -> None:
         try:

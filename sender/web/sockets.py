@@ -11,7 +11,15 @@ from aiohttp import WSMsgType, web
 from sender.web import frames
 from sender.web.feed import Feed
 from sender.web.hub import Hub
-from sender.web.line import GOING_AWAY, NO_TOKEN, TRY_LATER, UNAUTHORIZED, Line
+from sender.web.incoming import Incoming
+from sender.web.line import (
+    CLOSE_SECONDS,
+    GOING_AWAY,
+    NO_TOKEN,
+    TRY_LATER,
+    UNAUTHORIZED,
+    Line,
+)
 from sender.web.reads import Reads
 from sender.web.session import EXPIRED, Session
 from sender.web.site import SenderSite
@@ -25,8 +33,9 @@ FIRST_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 30.0
 # What a client says is a token or a list of ids; more closes the socket with 1009.
 FRAME_LIMIT: Final = 4096
-# A closing handshake with a client that does not answer.
-CLOSE_SECONDS: Final = 2.0
+# What is written to a client that does not read it, before its socket waits: with asyncio's own
+# buffer 80 kB. aiohttp says 256.
+UNREAD_BYTES: Final = 1 << 14
 
 
 class Sockets:
@@ -60,11 +69,15 @@ class Sockets:
             # Deflate costs 130 kB a socket, the frames are small.
             compress=False,
             heartbeat=HEARTBEAT_SECONDS,
-            max_msg_size=FRAME_LIMIT,
+            # Else they are answered without being counted.
+            autoping=False,
+            writer_limit=UNREAD_BYTES,
+            # aiohttp takes what is smaller than this.
+            max_msg_size=FRAME_LIMIT + 1,
             timeout=CLOSE_SECONDS,
         )
         await socket.prepare(request)
-        line = Line(socket)
+        line = Line(socket, request.transport)
         line.task = asyncio.current_task()
         self._open.add(line)
         try:
@@ -78,8 +91,9 @@ class Sockets:
     async def _serve(self, line: Line) -> None:
         socket = line.socket
         line.end_at(time.time() + FIRST_SECONDS, NO_TOKEN, "no token in 5 s")
-        message = await socket.receive()
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+        incoming = Incoming(line)
+        message = await incoming.next()
+        if message is None:
             return
         older = False
         try:
@@ -102,6 +116,7 @@ class Sockets:
             inbox=self._site.inbox,
             reads=self._reads,
             feed=feed,
+            incoming=incoming,
             older=older,
             last_id=0 if isinstance(first, str) else first.last_id or 0,
         )

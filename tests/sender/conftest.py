@@ -15,6 +15,8 @@ import pytest
 from redis.asyncio import Redis
 
 from dev.children import die_with_parent
+from sender.inbox import Inbox
+from sender.refilling import FILLED
 from streams.jobs import Cause, Job
 from streams.serving import connect
 from streams.settings import Settings
@@ -52,6 +54,13 @@ async def redis(redis_socket: Path) -> AsyncIterator[Redis]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def inbox(redis: Redis) -> Inbox:
+    """Give the inboxes of a Redis that is full."""
+    await redis.set(FILLED, "by the tests")
+    return Inbox(redis)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.sender.conftest import job_of
 async def test_every_store_says_that_redis_is_away(tmp_path: Path) -> None:
     redis = connect(f"unix://{tmp_path}/nothing")
     with pytest.raises(RedisUnavailable):
-        await Inbox(redis).state("anna")
+        await Inbox(redis).page("anna")
     with pytest.raises(RedisUnavailable):
         await DeliveryLog(redis).counts()
     ledger = Ledger(redis, "one", "1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
-
 from sender.channels import Outcomes
 from sender.inbox import Inbox
 from sender.websocket import WebsocketChannel
@@ -30,11 +28,12 @@ async def deliver(channel: WebsocketChannel, *jobs: Job) -> Outcomes:
     return [pair async for group in channel.deliver(jobs, NOW, never) for pair in group]
 
 
-async def test_an_entry_is_in_the_inbox_and_its_record_ready_for_the_topic(redis: Redis) -> None:
-    inbox = Inbox(redis)
+async def test_an_entry_is_in_the_inbox_and_its_record_ready_for_the_topic(
+    inbox: Inbox,
+) -> None:
     channel = WebsocketChannel(Rendered(), inbox)
     ((_, outcome),) = await deliver(channel, note("a"))
-    (kept,) = await inbox.entries("anna")
+    (kept,) = (await inbox.page("anna")).entries
     (output,) = outcome.outputs
     assert (output.topic.name, output.key) == ("inbox", "anna")
     record = decode_inbox(output.value or b"")
@@ -43,17 +42,17 @@ async def test_an_entry_is_in_the_inbox_and_its_record_ready_for_the_topic(redis
     assert outcome.status == "sent"
 
 
-async def test_a_repeat_gives_the_same_record_and_no_second_entry(redis: Redis) -> None:
-    channel = WebsocketChannel(Rendered(), Inbox(redis))
+async def test_a_repeat_gives_the_same_record_and_no_second_entry(inbox: Inbox) -> None:
+    channel = WebsocketChannel(Rendered(), inbox)
     first = await deliver(channel, note("a"), note("b", user_id="boris"))
     assert await deliver(channel, note("a"), note("b", user_id="boris")) == first
-    assert await Inbox(redis).unread("anna") == 1
+    assert (await inbox.page("anna")).state.unread == 1
 
 
 async def test_a_bad_template_fails_and_an_error_of_ours_is_tried_again_each_alone(
-    redis: Redis,
+    inbox: Inbox,
 ) -> None:
-    channel = WebsocketChannel(Rendered(), Inbox(redis))
+    channel = WebsocketChannel(Rendered(), inbox)
     jobs = (note("a", kind="tip"), note("b"), note("c", kind="episode"))
     delivered = await deliver(channel, *jobs)
     outcomes = {job.kind: outcome.status for job, outcome in delivered}

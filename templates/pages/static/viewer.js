@@ -172,6 +172,7 @@ const receivers = {
     attempt = 0;
     show("on");
     count(frame.unread);
+    settle(frame.unread_ids);
   },
   notification(frame) {
     lastId = Math.max(lastId, frame.id);
@@ -179,8 +180,8 @@ const receivers = {
   },
   unread(frame) {
     count(frame.count);
-    // With none left, what was read while this page was away is known too.
-    (frame.count ? frame.read : [...entries.keys()]).forEach(markRead);
+    frame.read.forEach(markRead);
+    settle(frame.unread_ids);
   },
   gap() {
     $("note").textContent = texts.gap;
@@ -275,6 +276,14 @@ function markRead(id) {
       // Else the keyboard's place would be lost with the button.
       ($("list").querySelector(".mark:not([hidden])") ?? $("heading")).focus();
     }
+  }
+}
+
+/** What was read in another tab while this page could not hear of it. */
+function settle(unreadIds) {
+  if (unreadIds) {
+    const left = new Set(unreadIds);
+    [...entries.keys()].filter((id) => !left.has(id)).forEach(markRead);
   }
 }
 

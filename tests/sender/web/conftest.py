@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import socket
@@ -18,11 +19,14 @@ import jwt
 import pytest
 from aiohttp import ClientWebSocketResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.refilling import FILLED
 from sender.render import Renderer
 from sender.web import SenderSite, mount
 from sender.web.seats import Seats
@@ -32,6 +36,7 @@ from streams.metrics import Metrics
 from streams.records import Output
 from streams.serving import connect
 from streams.settings import Settings
+from tests.sender.web.raw import Raw
 
 SECRET = "a-secret-for-json-web-tokens-of-32-bytes"
 KEY = "key-that-may-do-everything"
@@ -64,11 +69,13 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             preexec_fn=die_with_parent(),
         )
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+        with BlockingRedis.from_url(self.url) as probe:
+            for _ in range(1000):
+                # One that still reads its log says so, as a lost connection.
+                with contextlib.suppress(ConnectionError):
+                    probe.ping()
                     return
-            time.sleep(0.01)
+                time.sleep(0.01)
         raise TimeoutError("redis-server does not come up")
 
     def stop(self) -> None:
@@ -90,6 +97,7 @@ def redis_of_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSe
 async def redis(redis_of_pages: RedisServer) -> AsyncIterator[Redis]:
     client = connect(redis_of_pages.url)
     await client.flushall()
+    await client.set(FILLED, "by the tests")
     yield client
     await client.aclose()
 
@@ -192,6 +200,14 @@ async def start(
 @pytest.fixture
 async def client(start: Start) -> Client:
     return await start()
+
+
+@pytest.fixture
+def raw(client: Client) -> Iterator[Raw]:
+    assert client.server.port is not None
+    opened = Raw(client.server.port)
+    yield opened
+    opened.close()
 
 
 # -- what tests say in short

@@ -111,17 +111,21 @@ async def test_markup_and_script_links_in_an_entry_stay_text(
     await expect(page.locator(".entry a")).to_be_hidden()
 
 
-async def test_the_viewer_comes_back_after_a_workers_restart(
+async def test_the_viewer_comes_back_after_a_workers_restart_and_knows_what_was_read_meanwhile(
     browser: Browser, start: Start, inbox: Inbox, port: int
 ) -> None:
     client: Client = await start(port=port)
+    (first, _) = await add(inbox, 1, 2)
     page = await opened(browser, f"http://127.0.0.1:{port}/viewer#token={token()}")
     await expect(page.locator("#state")).to_have_attribute("data-state", "on")
+    await expect(page.locator(".entry.unread")).to_have_count(2)
     await client.server.close()
     await expect(page.locator("#state")).to_have_attribute("data-state", "waiting")
-    await add(inbox, 1)
+    await inbox.read("u", [first.id])
+    await add(inbox, 3)
     await start(port=port)
-    await expect(page.locator(".entry")).to_have_count(1, timeout=10_000)
+    await expect(page.locator(".entry")).to_have_count(3, timeout=10_000)
+    await expect(page.locator(".entry.unread")).to_have_count(2)
     await expect(page.locator("#state")).to_have_attribute("data-state", "on")
 
 

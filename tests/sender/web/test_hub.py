@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from sender.inbox import Added, Changed, Inbox
 from sender.web.feed import BUFFER, Feed
+from sender.web.hub import Hub
 from tests.sender.web.conftest import (
     Client,
     RedisServer,
@@ -26,7 +27,7 @@ from tests.sender.web.conftest import (
 
 
 def added(number: int) -> Added:
-    return Added(number - 1, draft(number).numbered(number))
+    return Added(number - 1, number, draft(number).numbered(number))
 
 
 async def test_a_feed_begins_behind_and_takes_messages_after_a_replay() -> None:
@@ -101,6 +102,27 @@ async def test_an_erased_inbox_takes_up_again_with_what_is_new(
     assert (await frame(opened, "unread"))["count"] == 0
     await add(inbox, 2)
     assert (await frame(opened, "notification"))["body"] == "body 2"
+
+
+async def test_a_subscription_that_one_gave_up_waiting_for_is_there_for_others(
+    redis_of_pages: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sender.web.hub.ACK_SECONDS", 2.0)
+    hub = Hub(redis_of_pages.url)
+    await hub.start()
+    try:
+        await hub.join("nobody", Feed(b"0"))
+        async with hub._sending:
+            gone = asyncio.create_task(hub.join("u", Feed(b"1")))
+            await asyncio.sleep(0)
+            waits = asyncio.create_task(hub.join("u", Feed(b"2")))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait_for(waits, 5)
+        await hub.join("u", Feed(b"3"))
+    finally:
+        await hub.stop()
 
 
 class Reader:

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from sender.inbox import Inbox, Read
+from sender.refilling import FILLED
 from sender.web.reads import Reads
 from streams.jobs import InboxRead, decode_inbox
 from streams.records import Output
@@ -20,7 +21,7 @@ class SlowInbox(Inbox):
 
     marked = False
 
-    async def read(self, user_id: str, ids: Iterable[int]) -> Read:
+    async def read(self, user_id: str, ids: Iterable[int], *, filling: bool = False) -> Read:
         done = await super().read(user_id, ids)
         self.marked = True
         await asyncio.sleep(0.05)
@@ -37,6 +38,7 @@ async def test_a_socket_that_closes_while_it_marks_leaves_nothing_in_redis_alone
         return []
 
     inbox = SlowInbox(redis)
+    await redis.set(FILLED, "by the test")
     (entry,) = await inbox.add([("anna", draft(1))])
     reads = Reads(inbox, produce)
     await reads.start()
@@ -47,5 +49,5 @@ async def test_a_socket_that_closes_while_it_marks_leaves_nothing_in_redis_alone
     with pytest.raises(asyncio.CancelledError):
         await closing
     await reads.stop()
-    assert await inbox.unread("anna") == 0
+    assert (await inbox.page("anna")).state.unread == 0
     assert [decode_inbox(one.value or b"") for one in written] == [InboxRead([entry.id])]

@@ -184,7 +184,7 @@ async def test_one_person_sees_nothing_of_another(client: Client, inbox: Inbox) 
     await mine.send_json({"type": "read", "ids": [entries[0].id]})
     await mine.send_json({"type": "ping"})
     assert (await frame(mine))["type"] == "pong"
-    assert await inbox.unread("v") == 1
+    assert (await inbox.page("v")).state.unread == 1
 
 
 async def test_a_server_that_stops_closes_with_1001(start: Start) -> None:
@@ -328,11 +328,11 @@ async def test_a_cursor_older_than_what_is_kept_gets_a_gap(
     monkeypatch.setattr("sender.inbox.KEEP", 5)
     monkeypatch.setattr("sender.inbox.SPARE", 5)
     entries = await add(inbox, *range(12))
-    kept = await inbox.entries("u")
+    kept = (await inbox.page("u")).entries
     assert len(kept) < 12
     opened = await hello(client, last_id=entries[0].id)
     await frame(opened, "hello")
-    dropped = (await inbox.state("u")).dropped
+    dropped = (await inbox.page("u")).state.dropped
     assert await frame(opened) == {"type": "gap", "from": entries[0].id, "to": dropped}
     assert [(await frame(opened))["id"] for _ in kept] == [one.entry.id for one in kept]
 
@@ -362,7 +362,7 @@ async def test_an_older_client_gets_each_unread_body_once_as_text(
     await add(inbox, 4)
     assert await opened.receive_str(timeout=5) == "body 4"
     async with asyncio.timeout(2):
-        while await inbox.unread("u"):
+        while (await inbox.page("u")).state.unread:
             await asyncio.sleep(0.01)
     await opened.close()
     again = await client.ws_connect("/ws")
