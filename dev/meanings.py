@@ -27,6 +27,7 @@ TOPICS: Final = {
     "confirmations": "addresses that were confirmed, for the cinema's auth service",
     "dead_letters": "records that could not be used, with their bytes and the reason; a null says "
     "that the one of that key was replayed",
+    "revocations": "tokens that are good no more, as hashes of a person's id or a token's",
     "suppressions": "addresses that do not exist, as hashes: nothing is sent to them",
 }
 
@@ -156,6 +157,7 @@ FIELDS: Final = {
     "DeadLetter.origin": "the identity that a replay keeps, as header `cinema-origin`",
     "Suppression.reason": "what the mail server said",
     "Suppression.at": "when",
+    "Revocation.at": "when: of a person's tokens, those issued until then",
 }
 
 #: By setting, without the prefix.

@@ -22,6 +22,7 @@ from streams.probes import silent
 from streams.processing import Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.serving import connect
 from streams.settings import Settings
 from streams.state import State
@@ -106,6 +107,7 @@ class StreamsApp(CinemaApp):
             deliveries=self.delivery_log.latest,
             campaigns=self.lookups.campaigns,
             peers=self.peers,
+            revocations=Revocations(self.redis),
             waiting=self.waiting,
         )
 

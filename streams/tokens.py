@@ -100,8 +100,10 @@ class Tokens:
         else:
             logger.warning("the key set was read again: %d keys", len(self._keys))
 
-    def _read(self) -> Mapping[str | None, _Key]:
-        return {} if self._file is None else {**_read(self._file, self._allowed)}
+    def _read(self) -> dict[str | None, _Key]:
+        if self._file is None:
+            return {}
+        return dict(_read(self._file, self._allowed).items())
 
 
 def _stamp(path: Path | None) -> tuple[int, ...] | None:
@@ -117,8 +119,7 @@ def _stamp(path: Path | None) -> tuple[int, ...] | None:
 
 def _issued_at(payload: Mapping[str, Any]) -> float:
     value = payload.get("iat")
-    known = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if known else 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def _name(value: object) -> str | None:

@@ -17,6 +17,7 @@ from sender.web.reads import Reads
 from sender.web.site import SenderSite
 from sender.web.sockets import Sockets
 from sender.web.unsubscribe import Unsubscribe
+from sender.web.watch import Watch
 from streams.web.answers import Handler, errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
@@ -27,16 +28,19 @@ __all__ = ["SenderSite", "mount"]
 
 def mount(web_app: web.Application, site: SenderSite) -> None:
     """Add the handlers, and what runs behind them as long as the app does."""
-    guard = Guard(site.settings)
+    guard = Guard(site.settings, site.revocations)
     pages = Pages(site.settings.default_locale)
     hub = Hub(site.settings.redis)
     reads = Reads(site.inbox, site.produce)
+    watch = Watch(site.revocations)
 
     async def background(web_app: web.Application) -> AsyncIterator[None]:
         await hub.start()
         await site.seats.start()
         await reads.start()
+        await watch.start()
         yield
+        await watch.stop()
         await reads.stop()
         await site.seats.stop()
         await hub.stop()
@@ -48,7 +52,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
     web_app.on_response_prepare.append(secure)
     web_app.cleanup_ctx.append(background)
     Health(site.waiting, site.metrics, site.paused).mount(web_app)
-    Sockets(site, guard.tokens, hub, reads).mount(web_app)
+    Sockets(site, guard.tokens, hub, reads, watch).mount(web_app)
     Confirm(site, pages).mount(web_app)
     Unsubscribe(site, pages).mount(web_app)
     Preferences(site, pages).mount(web_app)

@@ -10,6 +10,7 @@ from sender.inbox import Inbox
 from sender.links import ConfirmLinks, LinkMaker
 from sender.web.seats import Seats
 from streams.metrics import Metrics
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.web.answers import Handler
 from streams.web.health import Paused, Waiting
@@ -31,6 +32,7 @@ class SenderSite:
     seats: Seats
     links: LinkMaker
     confirm_links: ConfirmLinks
+    revocations: Revocations
     now: Callable[[], datetime]
     preview: Handler
     waiting: Waiting

@@ -11,6 +11,7 @@ from aiohttp import web
 from streams import links
 from streams.errors import InvalidLink, NotAllowed
 from streams.keys import Keys, Scope
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.tokens import Tokens
 from streams.web.answers import problem, unauthorized
@@ -27,8 +28,9 @@ FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 class Guard:
     """Answers who is asking. Every method returns None for yes and the refusal for no."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, revocations: Revocations) -> None:
         """Read the keys and secrets; raises SettingsError for a wrong one."""
+        self._revocations = revocations
         self.keys = Keys(settings.api_keys)
         self.tokens = Tokens(settings)
         self._loopback = settings.intake_loopback
@@ -47,14 +49,19 @@ class Guard:
             return None
         return self._key(request, "read")
 
-    def person(self, request: web.Request, user_id: str) -> web.Response | None:
-        """Let readers in, and the person with a token of their own."""
+    async def person(self, request: web.Request, user_id: str) -> web.Response | None:
+        """Let readers in, and the person with a token of their own.
+
+        Raises RedisUnavailable where nobody can tell whether the token was revoked: a token that
+        was taken away must not come back to life with an outage.
+        """
         bearer = _bearer(request)
         # A JWT has two dots (RFC 7515, 7.1); a key may have them too, so keys come first.
         if bearer is None or self.keys.scopes(bearer) or bearer.count(".") != 2:
             return self.reader(request)
         try:
             claims = self.tokens.verify(bearer)
+            await self._revocations.check(claims)
         except NotAllowed as error:
             return unauthorized(str(error))
         if claims.user_id != user_id:

@@ -8,6 +8,7 @@ from typing import Any
 
 from streams.metrics import Metrics
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.web.health import Waiting
 
@@ -35,4 +36,5 @@ class Site:
     deliveries: Callable[[str], Awaitable[Sequence[Any]]]
     campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
+    revocations: Revocations
     waiting: Waiting

@@ -32,7 +32,7 @@ class Users:
     async def statistics(self, request: web.Request) -> web.Response:
         """Answer from the tables if the person lives here, else ask the worker where they do."""
         user_id = request.match_info["user_id"]
-        if (refusal := self._refuse(request, user_id)) is not None:
+        if (refusal := await self._refuse(request, user_id)) is not None:
             return refusal
         month = request.query.get("month")
         if month is not None and not re.fullmatch(MONTH, month):
@@ -49,12 +49,12 @@ class Users:
     async def deliveries(self, request: web.Request) -> web.Response:
         """List what was sent to the person and what was not, newest first, each with why."""
         user_id = request.match_info["user_id"]
-        if (refusal := self._refuse(request, user_id)) is not None:
+        if (refusal := await self._refuse(request, user_id)) is not None:
             return refusal
         return answer(await self._site.deliveries(user_id))
 
-    def _refuse(self, request: web.Request, user_id: str) -> web.Response | None:
-        if (refusal := self._guard.person(request, user_id)) is not None:
+    async def _refuse(self, request: web.Request, user_id: str) -> web.Response | None:
+        if (refusal := await self._guard.person(request, user_id)) is not None:
             return refusal
         if len(user_id) > ID_LENGTH:
             return problem(404, "Not Found")

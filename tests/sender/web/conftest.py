@@ -29,6 +29,7 @@ from streams.errors import BrokerUnavailable
 from streams.jobs import Cause, InboxEntry, Job
 from streams.metrics import Metrics
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.serving import connect
 from streams.settings import Settings
 
@@ -159,6 +160,7 @@ async def start(
                 seats=Seats(redis),
                 links=LinkMaker(changed),
                 confirm_links=ConfirmLinks(redis, changed),
+                revocations=Revocations(redis),
                 now=lambda: neighbours.now,
                 preview=preview,
                 waiting=neighbours.waiting,

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from redis.asyncio import Redis
 
 from streams.errors import BrokerUnavailable, Recovering
 from streams.events import now_utc
 from streams.jobs import Cause, Delivery
 from streams.metrics import Metrics, Row
 from streams.records import Output
+from streams.revocations import Revocations
+from streams.serving import connect
 from streams.settings import Settings
 from streams.web import BODY_LIMIT, Site, mount
 
@@ -85,7 +88,15 @@ def neighbours() -> Neighbours:
 
 
 @pytest.fixture
-async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Start]:
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def start(settings: Settings, neighbours: Neighbours, redis: Redis) -> AsyncIterator[Start]:
     """Start a worker's pages; settings may be changed by keyword."""
     clients: list[Client] = []
 
@@ -102,6 +113,7 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 deliveries=them.deliveries_of,
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
+                revocations=Revocations(redis),
                 waiting=them.waiting,
             ),
         )
