@@ -179,7 +179,8 @@ SETTINGS: Final = {
     "jwt_audience": "`aud` that a token must have, where set",
     "jwt_issuer": "`iss` that a token must have, where set",
     "link_secret": "signs links in mails, confirmation codes and the operators' cookie",
-    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it names",
+    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it names; "
+    "`sha256-HEX` in place of the key (`python -m streams key` makes both)",
     "confirm_days": "how long a confirmation link lives",
     "confirm_on_get": "true: the link confirms without a form, for older front ends. "
     "Mail scanners that follow links then confirm, too",

@@ -1,4 +1,4 @@
-"""Tokens that are good for nothing any more though they have not expired: one, or all of a person's.
+"""Tokens that are good no more though they have not expired: one, or all of a person's.
 
 The topic `revocations` is the truth, Redis what both workers look at: `rv:` and a hash of the
 person's id or the token's `jti`, with the time; and the stream `rv`, from which every sender hears
@@ -27,7 +27,7 @@ from streams.topics import REVOCATIONS
 logger = logging.getLogger(__name__)
 
 STREAM: Final = "rv"
-# What a sender that was cut off from Redis still hears; its sockets live no longer than their token.
+# What a sender that was cut off from Redis for a day at most still hears.
 HEARD_WITHIN: Final = 86_400
 # How long a sender waits for the next one: less than the client's own patience (serving.TIMEOUT).
 BLOCK_MS: Final = 2_000

@@ -37,11 +37,11 @@ class Guard:
         self._secure = settings.public_url.startswith("https://")
         self._links = links.Tokens(settings.link_secret)
 
-    def intake(self, request: web.Request) -> web.Response | None:
-        """Let those with a key of scope intake post, and loopback peers where that is set."""
+    def intake(self, request: web.Request, topic: str) -> web.Response | None:
+        """Let those with a key of scope intake post, or of that topic's; loopback where it is set."""
         if "Authorization" not in request.headers and self._loopback and from_loopback(request):
             return None
-        return self._key(request, "intake")
+        return self._key(request, "intake", f"intake/{topic}")
 
     def reader(self, request: web.Request) -> web.Response | None:
         """Let those with a key of scope read in, or with the cookie that stands for one."""
@@ -101,12 +101,12 @@ class Guard:
             return False
         return True
 
-    def _key(self, request: web.Request, scope: Scope) -> web.Response | None:
+    def _key(self, request: web.Request, scope: Scope, *also: str) -> web.Response | None:
         bearer = _bearer(request)
         scopes = self.keys.scopes(bearer) if bearer else frozenset()
         if not scopes:
             return unauthorized("wants `Authorization: Bearer KEY` with a key we know", 40101)
-        if scope not in scopes:
+        if scopes.isdisjoint({scope, *also}):
             return problem(403, f"the key lacks the scope {scope}", 40301)
         return None
 
