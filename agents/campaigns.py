@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from agents.audience import in_audience
 from agents.reminders import tip, weekly_reminder
 from agents.statistics import monthly_statistic
 from streams import kinds, topics
-from streams.cron import last_before
 from streams.decisions import Arrival, Decision, notify, partition_agent, skip
 from streams.events import Audience, Campaign
-from streams.fields import same_zone, zone
+from streams.fields import zone
 from streams.jobs import Cause
 from tables.months import month_before
 from tables.partition import Tables
@@ -141,69 +141,6 @@ def standing(fired: dict[str, str], tables: Tables, now: datetime) -> dict[str, 
     }
 
 
-def in_audience(
-    audience: Audience, user: UserRow, tables: Tables, arrival: Arrival, now: datetime
-) -> bool:
-    """Tell whether all that an audience asks for holds for a person."""
-    default = arrival.settings
-    if audience.users is not None and user.user_id not in audience.users:
-        return False
-    if audience.locale is not None and user.locale(default.default_locale) != audience.locale:
-        return False
-    if audience.timezones is not None:
-        home = same_zone(user.timezone(default.default_timezone))
-        if home not in map(same_zone, audience.timezones):
-            return False
-    if audience.watched is not None:
-        since = now - timedelta(days=audience.watched.days)
-        films = {w.film_id for w in tables.watch_history.since(user.user_id, since, now)}
-        if not any(_matches(audience, film_id, tables) for film_id in films):
-            return False
-    if audience.idle_days is not None:
-        since = now - timedelta(days=audience.idle_days)
-        if tables.watch_history.since(user.user_id, since, now):
-            return False
-    return True
-
-
-def catch_up(
-    before: UserRow, after: UserRow, tables: Tables, arrival: Arrival
-) -> Iterator[Decision]:
-    """Say at once what a move to another zone would drop.
-
-    That is what the old zone's walks have not come to and the new zone has passed, too; and, moving
-    east past local times that the old zone had not reached, the new zone's latest occurrence unless
-    it is stale (its kind's expiry). Moving west comes to the same local times again, in their turn.
-    """
-    default = arrival.settings.default_timezone
-    old, new = before.timezone(default), after.timezone(default)
-    if old == new or before.known_since is None:
-        return
-    missed = [row for row in tables.walks.of_zone(old) if row.cursor < after.user_id]
-    for name, campaign in campaigns(tables).items():
-        here = last_before(campaign, zone(new), arrival.now) if campaign.enabled else None
-        if here is None:
-            continue
-        for walk in missed:
-            occurrence = walk.occurrence or ""
-            if walk.campaign == name and occurrence <= here.local and was_there(before, walk.as_of):
-                user = tables.users.of(after.user_id)
-                occasion = firing(arrival, name, occurrence)
-                yield from come_to(user, walk, campaign, tables, occasion)
-        there = last_before(campaign, zone(old), arrival.now)
-        if there is not None and here.local <= there.local:
-            # Said in the old zone, or just now; or to be said when the new one comes to it.
-            continue
-        row = tables.schedules.get(name)
-        if not was_there(before, here.instant) or (row is not None and here.instant <= row.since):
-            # Nobody was there to be told, or to tell it; a first zone that comes after a
-            # registration is no move.
-            continue
-        user = tables.users.of(after.user_id)
-        occasion = firing(arrival, name, here.local)
-        yield from fire(campaign, user, here.local, here.instant, tables, occasion)
-
-
 def was_there(user: UserRow, due: datetime) -> bool:
     """Tell whether someone was known when that came due.
 
@@ -221,15 +158,6 @@ def firing(arrival: Arrival, campaign_id: str, occurrence: str) -> Arrival:
 def firing_cause(campaign_id: str, occurrence: str, partition: int) -> Cause:
     """Return the cause of what a schedule says: no record, but the campaign's occurrence."""
     return Cause("campaigns", partition, -1, f"{campaign_id}@{occurrence}")
-
-
-def _matches(audience: Audience, film_id: str, tables: Tables) -> bool:
-    assert audience.watched is not None
-    if audience.watched.series_id is not None:
-        wanted = audience.watched.series_id
-        return film_id == wanted or tables.films.series_of(film_id) == wanted
-    film = tables.films.get(film_id)
-    return film is not None and audience.watched.genre in film.genres
 
 
 def _same(one: Campaign, other: Campaign) -> bool:

@@ -70,10 +70,18 @@ def monthly_statistic(
     if user.said(kind.name, month):
         yield skip(user, kind, f"reported already for {month}", arrival)
         return
-    this = month_report(user, month, tables, default)
-    if not this.films:
+    context = month_context(user, month, tables, oldest, default)
+    if not context["films"]:
         yield skip(user, kind, f"nothing watched in {month}", arrival)
         return
+    yield from say_once(user, kind, month, context, tables, arrival, due, campaign)
+
+
+def month_context(
+    user: UserRow, month: str, tables: Tables, oldest: str, default_timezone: str
+) -> dict[str, Any]:
+    """Return what the mail says of a month; `oldest` is the first one that is kept whole."""
+    this = month_report(user, month, tables, default_timezone)
     context: dict[str, Any] = {
         "username": user.username,
         "month": month,
@@ -85,14 +93,14 @@ def monthly_statistic(
         "previous": None,
     }
     before = month_before(month)
-    watches = tables.watch_history.of_month(user, before, default)
+    watches = tables.watch_history.of_month(user, before, default_timezone)
     if watches and before >= oldest:
         context["previous"] = {
             "month": before,
             "films": len({watch.film_id for watch in watches}),
             "seconds": total(watch.seconds for watch in watches),
         }
-    yield from say_once(user, kind, month, context, tables, arrival, due, campaign)
+    return context
 
 
 def month_report(user: UserRow, month: str, tables: Tables, default_timezone: str) -> Month:

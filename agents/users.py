@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agents.campaigns import catch_up
+from agents.moves import catch_up
 from streams import topics
 from streams.decisions import Arrival, Decision, person_agent
 from streams.events import Preferences, User

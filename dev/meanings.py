@@ -64,6 +64,8 @@ FIELDS: Final = {
     "Registration.redirect_url": "where to go after confirming, if its host is allowed",
     "Registration.link_out": "what an older producer writes for `redirect_url`",
     "Registration.link": "an older producer's own confirmation link: accepted, not used",
+    "Registration.renews": "the code of a confirmation link that has expired: greet this person "
+    "once more, with a new one; the page of an expired link asks for it",
     "Watch.film_id": "what was watched; may be a film nobody has heard of yet",
     "Watch.seconds": "how long",
     "Watch.at": "when; at most 48 h ahead; what is older than 24 months is skipped",
@@ -108,7 +110,8 @@ FIELDS: Final = {
     "Watched.days": "how far back",
     "Preferences.unsubscribe": "kinds to receive no more",
     "Preferences.resubscribe": "kinds to receive again",
-    "Preferences.reason": "why, as the unsubscribe page asked",
+    "Preferences.reason": "why the kinds of `unsubscribe` are left, as the page asked; the first "
+    "200 characters are kept (`/users/{id}/preferences`)",
     "Preferences.pause_until": "nothing that can be unsubscribed until then; null ends the pause",
     "Preferences.taboo": "true: nothing at all but the greeting",
     "Tick.at": "the time; what lies before the last tick changes nothing",
@@ -179,8 +182,8 @@ SETTINGS: Final = {
     "jwt_audience": "`aud` that a token must have, where set",
     "jwt_issuer": "`iss` that a token must have, where set",
     "link_secret": "signs links in mails, confirmation codes and the operators' cookie",
-    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it names; "
-    "`sha256-HEX` in place of the key (`python -m streams key` makes both)",
+    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it "
+    "names; `sha256-HEX` in place of the key (`python -m streams key` makes both)",
     "confirm_days": "how long a confirmation link lives",
     "confirm_on_get": "true: the link confirms without a form, for older front ends. "
     "Mail scanners that follow links then confirm, too",

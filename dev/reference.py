@@ -197,6 +197,8 @@ def type_of(kind: inspect.Type) -> str:
 PATTERNS: Final = {
     fields.ID: "id",
     fields.MONTH: "month",
+    fields.CODE: "code",
+    fields.EVERYONE: "`all`",
     r"^[a-z][a-z0-9_]{0,63}\Z": "name",
 }
 

@@ -30,7 +30,6 @@ from sender.smtp.destinations import Destinations
 from sender.smtp.pool import Pool
 from sender.suppressions import Suppressions
 from sender.web import SenderSite, mount
-from sender.web.preview import make_preview
 from sender.web.seats import Seats
 from sender.websocket import WebsocketChannel
 from streams import kinds, topics
@@ -47,6 +46,7 @@ from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.revocations import Revocations
+from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
 from streams.transport import Batch
@@ -109,6 +109,7 @@ class SenderApp(CinemaApp):
         self.take(topics.REVOCATIONS, self.processing.accept)
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
+        self.roll = Roll(self.redis, SENDER, str(self.conf.canonical_url))
         self.metrics = Metrics(self.rows)
         self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         self.metrics.show(Figures(self.lanes, self.pools, self.ledger, self.delivering.waits), ())
@@ -170,6 +171,7 @@ class SenderApp(CinemaApp):
         gc.freeze()
         gc.set_threshold(COLLECTED)
         await self.add_runtime_dependency(self.refilling)
+        await self.add_runtime_dependency(self.roll)
 
     async def on_stop(self) -> None:
         """Close in good order: mails, tasks, channels, claims, Redis.
@@ -203,7 +205,8 @@ class SenderApp(CinemaApp):
             confirm_links=self.confirm_links,
             revocations=self.revocations,
             now=self.time.now,
-            preview=make_preview(self.renderer, self.cinema),
+            renderer=self.renderer,
+            streams=lambda: self.roll.urls(STREAMS),
             waiting=self.waiting,
             paused=self.paused,
         )

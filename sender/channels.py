@@ -35,13 +35,14 @@ class Outcome:
 
 
 def fault(job: Job, error: Exception) -> Outcome:
-    """Return the outcome of a job that met an error of ours, which must not cost its neighbours.
+    """Return the outcome of a job that met an error of ours: it costs a try, and no neighbour any.
 
+    A release that mends the error still finds the jobs: failed, they would be gone for good.
     What is logged is where it happened: the message may quote what the job says.
     """
     place = "".join(traceback.format_tb(error.__traceback__, limit=-3))
     logger.error("job %s: %s\n%s", job.job_id, type(error).__name__, place)
-    return Outcome("failed", f"error: {type(error).__name__}")
+    return Outcome("retrying", f"error: {type(error).__name__}")
 
 
 Outcomes = list[tuple[Job, Outcome]]

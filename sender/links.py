@@ -20,14 +20,19 @@ from redis.asyncio import Redis
 from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
 from streams.kinds import EMAIL, KINDS, MONTHLY_STATISTIC, WELCOME
-from streams.links import MONTHS, PREFERENCES, UNSUBSCRIBE, Tokens
+from streams.links import (
+    MONTHS,
+    PREFERENCES,
+    PREFERENCES_AGE,
+    UNSUBSCRIBE,
+    UNSUBSCRIBE_AGE,
+    Tokens,
+)
 from streams.serving import Script, answering, digest
 from streams.settings import Settings
 
-# A mail may lie in a mailbox for a year, and whoever opens it then must still get out
-# (RFC 8058 names no end); the other opens a person's data and ends sooner.
-UNSUBSCRIBE_AGE: Final = timedelta(days=400)
-PREFERENCES_AGE: Final = timedelta(days=90)
+# So long an expired link may be renewed. What Redis has lost is put back from jobs of 30 days.
+RENEWABLE: Final = timedelta(days=30)
 CODE: Final = re.compile(r"[0-9a-f]{32}")
 # What the script says of an unknown code while Redis is being filled.
 FILLING: Final = 1
@@ -54,6 +59,7 @@ class ConfirmLink:
     redirect: str
     expires_at: datetime
     visits: int
+    renewed: bool
 
 
 class LinkMaker:
@@ -115,6 +121,11 @@ class ConfirmLinks:
         """How long a link lives."""
         return timedelta(days=self._settings.confirm_days)
 
+    @property
+    def kept(self) -> timedelta:
+        """How long a link is known: one that has expired may be renewed."""
+        return self.life + RENEWABLE
+
     @staticmethod
     def has(job: Job) -> bool:
         """Tell whether the job has a link."""
@@ -137,9 +148,9 @@ class ConfirmLinks:
             }
             pipe.hset(f"k:{code}", mapping=fields)
             pipe.sadd(b"ku:" + digest(job.user_id), code)
-            # By Redis's own clock, as long as a link can live; `until` is in business time.
-            pipe.expire(f"k:{code}", life)
-            pipe.expire(b"ku:" + digest(job.user_id), life)
+            # By Redis's own clock; `until` is in business time.
+            pipe.expire(f"k:{code}", self.kept)
+            pipe.expire(b"ku:" + digest(job.user_id), self.kept)
         if pipe.command_stack:
             with answering():
                 await pipe.execute()
@@ -150,17 +161,38 @@ class ConfirmLinks:
         Raises InvalidLink for a code that is unknown or expired, RedisUnavailable while it may
         still become known.
         """
+        link = await self._known(code, visit)
+        if link is None or now >= link.expires_at:
+            raise InvalidLink("this confirmation link is not known or has expired")
+        return link
+
+    async def expired(self, code: str, now: datetime) -> ConfirmLink | None:
+        """Return what a code stood for until it expired, None where there is nothing to renew.
+
+        Raises RedisUnavailable as `find` does.
+        """
+        link = await self._known(code, visit=False)
+        return link if link is not None and link.expires_at <= now and not link.renewed else None
+
+    async def renewed(self, code: str) -> None:
+        """Note that a new link was asked for in the place of this one: that is done once."""
+        with answering():
+            await self._redis.hset(f"k:{code}", "renewed", "1")
+
+    async def _known(self, code: str, visit: bool) -> ConfirmLink | None:
         found = await self._visit(code, int(visit)) if CODE.fullmatch(code) else []
         if found == FILLING:
             raise RedisUnavailable("links are being put back")
         if not found:
-            raise InvalidLink("this confirmation link is not known or has expired")
-        user, email, redirect, until, visits = found
-        expires_at = datetime.fromtimestamp(float(until), UTC)
-        if now >= expires_at:
-            raise InvalidLink("this confirmation link has expired")
+            return None
+        user, email, redirect, until, visits, renewed = found
         return ConfirmLink(
-            user.decode(), email.decode(), redirect.decode(), expires_at, int(visits)
+            user.decode(),
+            email.decode(),
+            redirect.decode(),
+            datetime.fromtimestamp(float(until), UTC),
+            int(visits),
+            renewed is not None,
         )
 
     async def erase(self, user_id: str) -> None:

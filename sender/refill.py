@@ -1,8 +1,9 @@
 """Redis filled from the topics: all that it serves is there, too, but for what only it needs.
 
-What is put back: revocations, erasures, suppressions, confirmation links, deliveries with their counts, inboxes
-with their ids and what was read, and in the ledger that jobs came to an end. Everything is put back
-beside what is there already, and putting it back twice changes nothing, so live jobs may go on.
+What is put back: revocations, erasures, suppressions, confirmation links, deliveries with their
+counts, inboxes with their ids and what was read, and in the ledger that jobs came to an end.
+Everything is put back beside what is there already, and putting it back twice changes nothing, so
+live jobs may go on.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Refill:
         self.counts["erasures"] = len(self._erasures)
 
     async def _fill_links(self, logs: Logs, progress: Progress | None) -> None:
-        oldest = self._wall() - self._links.life
+        oldest = self._wall() - self._links.kept
         part: list[Job] = []
         async for record, job in logs.said(topics.OUTBOX_URGENT, decode_outbox, progress):
             if isinstance(job, Erase) or timestamp(record) < oldest:

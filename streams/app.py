@@ -18,14 +18,17 @@ from streams.faust_app import CinemaApp
 from streams.lag import BulkLag
 from streams.lookups import Lookups
 from streams.metrics import Metrics, Row
+from streams.people import People
 from streams.probes import silent
 from streams.processing import Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
 from streams.revocations import Revocations
+from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
 from streams.state import State
+from streams.waking import Waker
 from streams.web import BODY_LIMIT, Site, mount
 from tables.films import Films
 
@@ -78,7 +81,9 @@ class StreamsApp(CinemaApp):
         self.take(topics.CLOCK, self.processing.accept)
         self.redis = connect(settings.redis)
         self.delivery_log = DeliveryLog(self.redis)
-        self.lookups = Lookups(self, self.partition_tables, self.catalogue.complete)
+        self.lookups = Lookups(self, self.partition_tables)
+        self.people = People(self, self.partition_tables, self.catalogue.complete)
+        self.roll = Roll(self.redis, STREAMS, str(self.conf.canonical_url))
         self.metrics = Metrics(self.rows)
         self.metrics.show(Progress(lambda: self.batch_consumer), (POSITION, BUSY))
         mount(self.pages, self._site())
@@ -88,8 +93,12 @@ class StreamsApp(CinemaApp):
         await super().on_started()
         await self.add_runtime_dependency(self.catalogue)
         await self.add_runtime_dependency(self.bulk_lag)
-        if self.cinema.clock == "wall":
-            await self.add_runtime_dependency(Ticker(self, self.outgoing))
+        await self.add_runtime_dependency(self.roll)
+        await self.add_runtime_dependency(
+            Ticker(self, self.outgoing)
+            if self.cinema.clock == "wall"
+            else Waker(self.processing.wake, lambda: self.partition_tables.partitions_held)
+        )
 
     async def on_stop(self) -> None:
         """End the tasks and let Redis go."""
@@ -102,12 +111,16 @@ class StreamsApp(CinemaApp):
             settings=self.cinema,
             metrics=self.metrics,
             produce=self.produce,
-            statistics=self.lookups.statistics,
-            owner_url=self.lookups.owner_url,
+            statistics=self.people.statistics,
+            preferences=self.people.preferences,
+            preview=self.people.preview,
+            owner_url=self.people.owner_url,
             deliveries=self.delivery_log.latest,
+            statuses=self.delivery_log.counts,
             campaigns=self.lookups.campaigns,
             peers=self.peers,
             revocations=Revocations(self.redis),
+            senders=lambda: self.roll.urls(SENDER),
             waiting=self.waiting,
         )
 

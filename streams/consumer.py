@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.types.tuples import TP, ConsumerMessage
 
 from streams.batches import MAX_BATCH, Batch
@@ -33,6 +34,16 @@ class Consumer(Committing):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def assignment(self) -> set[TP]:
+        """Return what is assigned: nothing before the consumer runs, of which Faust makes an error.
+
+        The pages are up by then.
+        """
+        try:
+            return set(super().assignment())
+        except ConsumerNotStarted:
+            return set()
 
     def _wanted(self) -> set[TP]:
         active: set[TP] = self._get_active_partitions()

@@ -1,32 +1,28 @@
-"""A partition's task at work: each record decided alone, then jobs before state before offsets.
-
-The order of acknowledgement is what loses nothing: first jobs, skips and dead letters, then the
-tables' changes, and only then is a batch let go. The other way round a kill between the two would
-leave "greeted" in the table and no greeting on the outbox.
-"""
+"""A partition's task at work: each record decided alone, and flushed with those beside it."""
 
 from __future__ import annotations
 
 import logging
 from asyncio import Event
 from collections.abc import Callable, Hashable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from streams import resting, timetable, walking
+from streams import resting, walking
 from streams.breaker import TopicBreaker
-from streams.clock import AHEAD, tick_of
 from streams.dead_letters import dead_letter, place
 from streams.decisions import Agent, Arrival, Decision
 from streams.delivery_log import ERASED
-from streams.errors import InvalidRecord, TooLarge
+from streams.errors import TooLarge
 from streams.events import now_utc
 from streams.faults import points
+from streams.flushing import Flushing
 from streams.jobs import Erase
 from streams.outgoing import Outgoing
+from streams.passing import Passing, now_of
 from streams.processing import Done
 from streams.records import timestamp
 from streams.routing import INPUT_ERRORS, ORIGIN, Routed, route
@@ -45,12 +41,6 @@ logger = logging.getLogger(__name__)
 FLUSH_AT: Final = MIB
 # One slice of other work between two batches: so long may an event wait behind a campaign.
 SLICE: Final = 0.02
-# Rows of a table that one tick forgets at most.
-FORGOTTEN: Final = 500
-# A tick that changes nothing else is written this often, so that a restart looks back no further.
-TICK_KEPT: Final = timedelta(minutes=1)
-# Walks that a tick opens before they are written: with the longest ids their rows are under 1 MiB.
-OPENED: Final = 500
 # What a record can be blamed for; anything else that a decision raises is a fault of ours.
 EXPECTED: Final = (*INPUT_ERRORS, TooLarge)
 # Outcomes that an agent had a say in.
@@ -78,10 +68,9 @@ class Deciding:
         self._outgoing = outgoing
         self._bulk_lag = bulk_lag
         self.breaker = breaker or TopicBreaker(settings.errors_in_a_row)
-        self._wall = wall
         self._films = films
-        self._reach = points(settings.fault)
-        self._timetables: dict[int, timetable.Timetable] = {}
+        self._passing = Passing(settings, wall)
+        self._flushing = Flushing(state, outgoing, points(settings.fault))
 
     async def process(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
         """Decide the records of a batch; return when Kafka has all that follows from them."""
@@ -101,10 +90,10 @@ class Deciding:
                 ends = record.offset
                 break
             while not self._take(record, tables, work):
-                await self._flush(tables, work)
+                await self._flushing.flush(tables, work)
             if work.size + tables.size > FLUSH_AT:
-                await self._flush(tables, work)
-        await self._flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
+                await self._flushing.flush(tables, work)
+        await self._flushing.flush(tables, work, lazily=batch.tp.topic == CLOCK.name)
         written = tables.counts.applied_written.get(batch.tp.topic, records[0].offset)
         return Done(ends, durable=written)
 
@@ -116,7 +105,7 @@ class Deciding:
         if key not in self._state.partitions_held:
             return False
         tables = await self._state.take(key, self._outgoing)
-        now = self._now(tables)
+        now = now_of(tables)
         work = Work(key)
         ends = monotonic() + SLICE
         rested = now is not None and resting.advance(
@@ -129,7 +118,7 @@ class Deciding:
                 tables, work, self._settings, self._agents, now, ends, busy, self.breaker
             )
         if rested or walked:
-            await self._flush(tables, work)
+            await self._flushing.flush(tables, work)
         return rested or walked
 
     # -- one record
@@ -140,13 +129,13 @@ class Deciding:
         After a pause more may be due than one write holds.
         """
         at = timestamp(record)
-        now = self._now(tables) or at
-        mark = len(work.outputs), work.size
+        now = now_of(tables) or at
+        mark = work.mark()
         try:
             arrived = True
             outcome: Outcome = "applied"
             if record.topic == CLOCK.name:
-                arrived = self._tick(record, tables)
+                arrived = self._passing.take(record, tables)
             else:
                 outcome = self._decide(record, tables, work, at, now)
             tables.keep()
@@ -156,8 +145,7 @@ class Deciding:
                 self.breaker.decided(record.topic)
         except Exception as error:
             tables.undo()
-            del work.outputs[mark[0] :]
-            work.size = mark[1]
+            work.back(mark)
             if not isinstance(error, EXPECTED):
                 logger.exception("a decision about %s raised", place(record))
                 self.breaker.raised(record.topic, error)
@@ -230,74 +218,6 @@ class Deciding:
             work.emit(outputs)
         for decision in decisions:
             work.count(decision)
-
-    # -- time
-
-    def _tick(self, record: ConsumerRecord, tables: Tables) -> bool:
-        tick = tick_of(record.value)
-        ahead = self._wall() + AHEAD
-        if self._settings.clock == "wall" and tick > ahead:
-            raise InvalidRecord(f"a tick of {tick.isoformat()} is over 60 s ahead of the clock")
-        book = tables.counts.book
-        before = book.tick if book.tick is not None else book.since
-        if before is None or tick.timestamp() > before or book.tick is None:
-            return self._pass(record.partition, tables, before, tick)
-        return True
-
-    def _pass(self, partition: int, tables: Tables, before: float | None, tick: datetime) -> bool:
-        """Let time go on towards that tick, and open a walk for what came due on the way.
-
-        Returns whether it has come to the tick.
-        """
-        known = self._timetables.get(partition)
-        if known is None or known.tables is not tables:
-            known = self._timetables[partition] = timetable.Timetable(tables)
-        start = tick if before is None else _instant(before)
-        firings, reached = known.due(start, tick, OPENED)
-        for firing in firings:
-            walking.open_firing(firing, tables, partition)
-        for view in (tables.seen, tables.erased, tables.watch_history):
-            view.expire(reached, FORGOTTEN)
-        walking.expire(tables, reached, FORGOTTEN)
-        tables.counts[""] = tables.counts.book.at_tick(reached.timestamp())
-        return reached == tick
-
-    def _now(self, tables: Tables) -> datetime | None:
-        tick = tables.counts.book.tick
-        return None if tick is None else _instant(tick)
-
-    # -- the order of acknowledgement
-
-    async def _flush(self, tables: Tables, work: Work, *, lazily: bool = False) -> None:
-        """Send, wait, write the tables' changes, wait, and make them the tables' own."""
-        if not work.applied and not work.outputs and not tables.size:
-            return
-        if said := bool(work.outputs):
-            self._reach("decided")
-            await self._outgoing.send(work.outputs)
-            self._reach("jobs-acknowledged")
-        book = tables.counts.book
-        idle = (
-            lazily
-            and not work.outputs
-            and not tables.changed_beside("counts")
-            # What ends a window must be known after a kill: it may have been told by then, and who
-            # joined it in an earlier tick would be told to nobody.
-            and not (book.tick is not None and tables.groups.due(_instant(book.tick), 1))
-        )
-        tables.counts[""] = work.booked(book)
-        tables.keep()
-        # Time that changes nothing else is kept in memory alone: a restart counts it again.
-        if not idle or tables.counts.is_old(TICK_KEPT):
-            await self._state.write(work.partition, tables, self._outgoing)
-            tables.counts.written()
-            if said:
-                self._reach("changelog-acknowledged")
-        tables.merge()
-
-
-def _instant(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _identity(record: ConsumerRecord) -> str:

@@ -20,7 +20,9 @@ from msgspec.structs import force_setattr
 
 from streams.fields import (
     YEARS,
+    All,
     Channel,
+    Code,
     Id,
     Ids,
     IdSet,
@@ -148,6 +150,7 @@ class Registration(Event, kw_only=True):
     redirect_url: str | None = None
     link_out: str | None = None
     link: str | None = None
+    renews: Code | None = None
 
     def check(self) -> None:
         if self.event is None and (self.email is None or self.user is None):
@@ -157,7 +160,8 @@ class Registration(Event, kw_only=True):
         given = any(getattr(self, name) is not None for name in fields)
         if self.event and self.email is None and given:
             raise ValueError("missing required field `email`")
-        if self.event and self.email is not None and self.username is None and self.user is None:
+        nameless = self.username is None and self.user is None
+        if self.event and self.email is not None and nameless and self.renews is None:
             raise ValueError("missing required field `username`")
 
     @property
@@ -337,7 +341,7 @@ class Campaign(Event, kw_only=True):
     cron: str | None = None
     at: Time | None = None
     local_at: LocalDateTime | None = None
-    audience: Literal["all"] | Audience = "all"
+    audience: All | Audience = "all"
     context: dict[str, Any] = {}
     template: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")] | None = None
     enabled: bool = True

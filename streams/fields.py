@@ -22,6 +22,9 @@ ADDRESS: Final = re.compile(r"[^\s@<>(),:;\"\\\x00-\x1f\x7f]+@[^\s@<>(),:;\"\\\x
 LOCALES: Final = ("ru", "en")
 # \Z and not $, which would let a line break through at the end.
 MONTH: Final = r"^[12]\d{3}-(0[1-9]|1[0-2])\Z"
+# 128 bits in hex: what a confirmation link carries.
+CODE: Final = r"^[0-9a-f]{32}\Z"
+EVERYONE: Final = r"^all\Z"
 # Control characters part the ids that job ids and keys are made of.
 ID: Final = r"^[^\x00-\x1f\x7f]*\Z"
 # Beyond these years a time is a mistake, and computing with it may leave the calendar.
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     IdSet = frozenset[str]
     Time = datetime
     LocalDateTime = datetime
+    All = Literal["all"]
 else:
     Id = Annotated[str, msgspec.Meta(pattern=ID, min_length=1, max_length=ID_LENGTH)] | int
     Ids = list[Id]
@@ -56,7 +60,10 @@ else:
     LocalDateTime = Annotated[
         str, msgspec.Meta(max_length=64, description="ISO 8601 without an offset")
     ]
+    # A pattern, since msgspec's error of a Literal does not say what would do.
+    All = Annotated[str, msgspec.Meta(pattern=EVERYONE)]
 Month = Annotated[str, msgspec.Meta(pattern=MONTH)]
+Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 Text = str
 Channel = Literal["email", "websocket", "log"]
 KindName = Literal[

@@ -1,7 +1,7 @@
 """The API keys of programs and operators: kept as hashes, each with what it may do.
 
-The setting may hold the hash in place of the key: `sha256-HEX`. A key of ours is 256 random bits, so
-a slow hash, which makes guessing of passwords dear, would only make every request dear.
+The setting may hold the hash in place of the key: `sha256-HEX`. A key of ours is 256 random bits,
+so a slow hash, which makes guessing of passwords dear, would only make every request dear.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_BYTES: Final = 32
 
 
 class Keys:
-    """The keys of CINEMA_API_KEYS: `KEY` may do everything, `KEY:intake/letters+read` what it names.
+    """The keys of CINEMA_API_KEYS: `KEY` may do everything, `KEY:intake+read` what it names.
 
     `sha256-HEX` stands for the key with that hash.
     """

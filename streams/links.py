@@ -22,6 +22,10 @@ UNSUBSCRIBE: Final = "unsubscribe"
 PREFERENCES: Final = "preferences"
 MONTHS: Final = "months"
 LOGIN: Final = "login"
+# A mail may lie in a mailbox for a year, and whoever opens it then must still get out
+# (RFC 8058 names no end); the others open a person's data and end sooner.
+UNSUBSCRIBE_AGE: Final = timedelta(days=400)
+PREFERENCES_AGE: Final = timedelta(days=90)
 
 
 class Tokens:

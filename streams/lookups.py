@@ -1,4 +1,4 @@
-"""What the pages want to know of the tables; nothing here changes any."""
+"""What the operators' pages want to know of the tables; nothing here changes any."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from typing import Any, Final
 import msgspec
 
 from agents import AGENTS
-from agents.campaigns import campaigns, in_audience
-from agents.statistics import month_report
+from agents.audience import in_audience
+from agents.campaigns import campaigns
 from streams import topics
 from streams.cron import next_after
 from streams.decisions import Arrival
-from streams.errors import NotKept, Recovering
 from streams.events import Audience, now_utc
 from streams.faust_app import CinemaApp
 from streams.fields import zone
 from streams.jobs import Cause
 from streams.kinds import KINDS
 from streams.metrics import Row
-from streams.partitions import partition_of
 from streams.state import State
 from tables.counts import OUTCOMES
-from tables.months import month_of, not_kept, oldest_month
+from tables.partition import Tables
 
 #: The topics that have a book.
 READ: Final = (*(agent.topic.name for agent in AGENTS), topics.CLOCK.name)
@@ -36,54 +34,11 @@ COUNTED: Final = 500
 class Lookups:
     """Looks things up in the tables of this worker's partitions."""
 
-    def __init__(self, app: CinemaApp, state: State, films: asyncio.Event) -> None:
-        """Look into that state, as far as the app has its partitions; `films`: all are read."""
+    def __init__(self, app: CinemaApp, state: State) -> None:
+        """Look into that state, as far as the app has its partitions."""
         self._app = app
         self._settings = app.cinema
         self._state = state
-        self._films = films
-
-    def statistics(self, user_id: str, month: str | None) -> dict[str, Any]:
-        """Return a person's month as the contract has it.
-
-        Raises Recovering while not all of it is known here, NotKept for a month of long ago.
-        """
-        partition = partition_of(user_id, self._settings.partitions)
-        if not self._app.recovered() or partition not in self._app.owned(topics.USERS):
-            raise Recovering(f"the tables of partition {partition} are not complete: ask again")
-        if not self._films.is_set():
-            raise Recovering("the films are not read yet: ask again")
-        tables = self._state.tables(partition)
-        user = tables.users.of(user_id)
-        default = self._settings.default_timezone
-        timezone = user.timezone(default)
-        now = self._now(partition)
-        month = month or month_of(now.astimezone(zone(timezone)))
-        if month < oldest_month(month_of(now)):
-            raise NotKept(not_kept(month))
-        report = month_report(user, month, tables, default)
-        return {
-            "user_id": user_id,
-            "month": month,
-            "timezone": timezone,
-            "films": report.films,
-            "seconds": report.seconds,
-            "genres": [genre._asdict() for genre in report.genres],
-            "top_genre": report.top_genre,
-            "streak": report.streak,
-            "reported": user.said("monthly_statistic", month),
-            "late": user.late.get(month, 0),
-        }
-
-    def owner_url(self, user_id: str) -> str | None:
-        """Return the worker that has the person's partition, None where it is this one."""
-        partition = partition_of(user_id, self._settings.partitions)
-        if partition in self._app.owned(topics.USERS):
-            return None
-        url = self._app.owner(self._state.changelog, partition)
-        if url is None or url == str(self._app.conf.canonical_url).rstrip("/"):
-            raise Recovering(f"nobody has partition {partition} yet: ask again")
-        return url
 
     async def campaigns(self) -> list[dict[str, Any]]:
         """Return the campaigns with their next instants, as this worker's partitions know them.
@@ -92,7 +47,8 @@ class Lookups:
         """
         found: dict[str, dict[str, Any]] = {}
         for partition in self._app.owned(topics.CAMPAIGNS):
-            tables, now = self._state.tables(partition), self._now(partition)
+            tables = self._state.tables(partition)
+            now = now_of(tables)
             for name, campaign in campaigns(tables).items():
                 entry = found.setdefault(
                     name,
@@ -152,10 +108,6 @@ class Lookups:
             number = book.jobs.get(kind, 0)
             yield Row("job_ids", {"kind": kind, **label}, number, "Unique job ids.")
 
-    def _now(self, partition: int) -> datetime:
-        tick = self._state.tables(partition).counts.book.tick
-        return now_utc() if tick is None else datetime.fromtimestamp(tick, UTC)
-
     def _looking(self, partition: int, now: datetime) -> Arrival:
         cause = Cause("campaigns", partition, -1)
         return Arrival(
@@ -166,6 +118,12 @@ class Lookups:
             partition=partition,
             settings=self._settings,
         )
+
+
+def now_of(tables: Tables) -> datetime:
+    """Return a partition's time: its last tick, the wall clock's before the first."""
+    tick = tables.counts.book.tick
+    return now_utc() if tick is None else datetime.fromtimestamp(tick, UTC)
 
 
 def _audience(audience: str | Audience) -> str | dict[str, Any]:

@@ -68,20 +68,28 @@ class Processing:
 
     def accept(self, batch: Batch) -> None:
         """Take a batch from a Faust agent; its task comes to it in turn."""
-        key = self._key(batch)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = asyncio.Queue()
-            task = asyncio.get_running_loop().create_task(self._run(key, queue))
-            task.add_done_callback(self._ended)
-            self._tasks[key] = task
-        queue.put_nowait(batch)
+        self._queue(self._key(batch)).put_nowait(batch)
+
+    def wake(self, key: Hashable) -> None:
+        """Have a task look for other work, though no batch has come."""
+        self._queue(key)
+        self._wants(key)
+        self._call()
 
     async def stop(self) -> None:
         """End the tasks; what is in flight is done again by whoever owns it next."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _queue(self, key: Hashable) -> asyncio.Queue[Batch | None]:
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = asyncio.Queue()
+            task = asyncio.get_running_loop().create_task(self._run(key, queue))
+            task.add_done_callback(self._ended)
+            self._tasks[key] = task
+        return queue
 
     async def _run(self, key: Hashable, queue: asyncio.Queue[Batch | None]) -> None:
         while True:
@@ -94,9 +102,13 @@ class Processing:
                 else:
                     more = await self._advance(consumer, key)
                     self._stepping = None
-            if more and key != self._stepping:
-                self._line[key] = None
+            if more:
+                self._wants(key)
             self._call()
+
+    def _wants(self, key: Hashable) -> None:
+        if key != self._stepping:
+            self._line[key] = None
 
     def _call(self) -> None:
         """Let the next in line do a step.

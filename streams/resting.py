@@ -5,7 +5,6 @@ Decided as late as this: who has unsubscribed in the meantime gets nothing.
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from time import monotonic
 from typing import Final
@@ -13,15 +12,14 @@ from typing import Final
 from agents.activity import close
 from agents.held import release
 from streams import kinds
+from streams.attempts import attempt
 from streams.breaker import TopicBreaker
-from streams.decisions import Arrival, skip
+from streams.decisions import Arrival, Decision, skip
 from streams.jobs import Cause
 from streams.settings import Settings
 from streams.topics import ACTIVITY, HELD, MIB
-from streams.work import Work, routed
+from streams.work import Work
 from tables.partition import Tables
-
-logger = logging.getLogger(__name__)
 
 # Looked up at once; time and size end a slice before it comes to so many.
 RELEASED: Final = 500
@@ -67,19 +65,22 @@ def _close(
     window = tables.groups.rows[key]
     arrival = _arrival(window.cause, window.identity, work.partition, settings, now)
     user = tables.users.of(window.user_id)
-    try:
-        told = list(close(key, user, tables, arrival))
-        breaker.decided(ACTIVITY.name)
-    except Exception as error:
-        tables.undo()
-        logger.exception("the end of the window that %s opened raised", window.identity)
-        breaker.raised(ACTIVITY.name, error)
+
+    def instead(reason: str) -> Decision:
         del tables.groups[key]
-        told = [skip(user, kinds.ACTIVITY, f"error: {type(error).__name__}", arrival)]
+        return skip(user, kinds.ACTIVITY, reason, arrival)
+
+    told = attempt(
+        lambda: close(key, user, tables, arrival),
+        instead,
+        f"the end of the window that {window.identity} opened",
+        ACTIVITY.name,
+        tables,
+        work,
+        breaker,
+    )
     for decision in told:
-        work.emit(routed(decision, work.partition))
         work.count(decision)
-    tables.keep()
 
 
 def _release(
@@ -93,19 +94,21 @@ def _release(
     job = tables.deferred.rows[key].job
     arrival = _arrival(job.cause, key, work.partition, settings, now)
     user = tables.users.of(job.user_id)
-    try:
-        decisions = list(release(job, user, tables, arrival))
-        breaker.decided(HELD.name)
-    except Exception as error:
-        tables.undo()
-        logger.exception("the release of job %s raised", key)
-        breaker.raised(HELD.name, error)
+
+    def instead(reason: str) -> Decision:
         del tables.deferred[key]
-        decisions = [job.delivery("failed", f"error: {type(error).__name__}", now)]
+        return job.delivery("failed", reason, now)
+
     # Their ids were counted when they were decided first.
-    for decision in decisions:
-        work.emit(routed(decision, work.partition))
-    tables.keep()
+    attempt(
+        lambda: release(job, user, tables, arrival),
+        instead,
+        f"the release of job {key}",
+        HELD.name,
+        tables,
+        work,
+        breaker,
+    )
 
 
 def _arrival(

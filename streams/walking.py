@@ -6,7 +6,6 @@ twice or left out. Open walks take turns, those of one campaign together: it has
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,21 +18,19 @@ from sortedcontainers import SortedList
 
 from agents.campaigns import campaigns, come_to, firing_cause, was_there
 from streams import kinds, topics
+from streams.attempts import attempt
 from streams.breaker import TopicBreaker
 from streams.decisions import Agent, Arrival, Decision, skip
 from streams.fields import same_zone
-from streams.outgoing import Outgoing
 from streams.routing import Routed
 from streams.settings import Settings
 from streams.timetable import Firing
 from streams.topics import DECODERS, MIB
-from streams.work import Work, routed
+from streams.work import Work
 from tables.counts import Outcome
 from tables.partition import Tables
 from tables.users import UserRow
 from tables.walks import WalkRow
-
-logger = logging.getLogger(__name__)
 
 # Users a slice looks at: the changelog's record batch of a slice stays well under its limit.
 CHUNK: Final = 500
@@ -200,21 +197,16 @@ def _visit(
     # Who comes in the second before a trigger has the trigger's time, and is meant.
     if user.known_since > row.as_of or (row.due is not None and not was_there(user, row.due)):
         return
-    try:
-        decisions = list(_decisions(row, event, user, agents, tables, arrival))
-        outputs = [output for decision in decisions for output in routed(decision, work.partition)]
-        for output in outputs:
-            Outgoing.check(output)
-        tables.keep()
-        breaker.decided(row.topic)
-    except Exception as error:
-        tables.undo()
-        logger.exception("a walk's decision raised (%s)", row.identity)
-        breaker.raised(row.topic, error)
-        kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
-        decisions = [skip(user, kind, f"error: {type(error).__name__}", arrival)]
-        outputs = [output for one in decisions for output in routed(one, work.partition)]
-    work.emit(outputs)
+    kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
+    decisions = attempt(
+        lambda: _decisions(row, event, user, agents, tables, arrival),
+        lambda reason: skip(user, kind, reason, arrival),
+        f"a decision of the walk {row.identity}",
+        row.topic,
+        tables,
+        work,
+        breaker,
+    )
     for decision in decisions:
         work.count(decision)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -42,7 +42,17 @@ class Work:
         self.applied: dict[str, int] = {}
         self.since: float | None = None
         self._records: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._jobs: defaultdict[str, int] = defaultdict(int)
+        # The kinds of job ids, one for each.
+        self._jobs: list[str] = []
+
+    def mark(self) -> tuple[int, int, int]:
+        """Return how much there is, for `back`."""
+        return len(self.outputs), self.size, len(self._jobs)
+
+    def back(self, mark: tuple[int, int, int]) -> None:
+        """Take back what a decision that raised has added since that mark."""
+        outputs, self.size, jobs = mark
+        del self.outputs[outputs:], self._jobs[jobs:]
 
     def emit(self, outputs: list[Output]) -> None:
         """Take records that are to be sent."""
@@ -56,7 +66,7 @@ class Work:
         What is said of a job was counted with the job; what was decided against has no channel.
         """
         if isinstance(decision, Job) or (isinstance(decision, Delivery) and not decision.channel):
-            self._jobs[decision.kind] += 1
+            self._jobs.append(decision.kind)
 
     def ended(self, record: ConsumerRecord, outcome: Outcome) -> None:
         """Book how a record ended, and that it was applied."""
@@ -70,7 +80,7 @@ class Work:
             outcomes = records.setdefault(topic, {})
             outcomes[outcome] = outcomes.get(outcome, 0) + number
         counted = dict(book.jobs)
-        for kind, number in self._jobs.items():
+        for kind, number in Counter(self._jobs).items():
             counted[kind] = counted.get(kind, 0) + number
         row = msgspec.structs.replace(
             book,

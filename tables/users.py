@@ -22,6 +22,8 @@ from tables.zones import CHOICE, PROFILE, REGISTRATION, Entry, add, zone_now
 # Occasions kept for each kind, the latest ones: all months that are kept, and the one that runs.
 # Weeks take as much room; a repeat older than that is stopped by the kind's expiry long before.
 OCCASIONS: Final = MONTHS_KEPT + 1
+# A sentence: a reason may be anything a producer writes, and a row must not grow with it.
+REASON_LENGTH: Final = 200
 
 
 # Rows hold no cycles: with gc=False a full collection, which stops everything, has a third fewer
@@ -42,7 +44,8 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """What the person chose; it wins over the profile.
 
     `times` says by field when it was last chosen: a record that was forwarded may come after a
-    younger one, and must neither undo that one nor be lost.
+    younger one, and must neither undo that one nor be lost. `reasons` says of the kinds that were
+    left why, where the person said so.
     """
 
     locale: str | None = None
@@ -50,6 +53,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     quiet_hours_set: bool = False
     channels: dict[str, list[str]] = {}
     unsubscribed: list[str] = []
+    reasons: dict[str, str] = {}
     pause_until: datetime | None = None
     taboo: bool = False
     times: dict[str, float] = {}
@@ -166,15 +170,18 @@ def chosen(choices: Choices, event: Preferences, at: float) -> Choices:
             elif event.channels and kind in event.channels and is_news(f"channels.{kind}"):
                 channels[kind] = list(event.channels[kind])
         changes["channels"] = channels
-    unsubscribed = dict.fromkeys(choices.unsubscribed)
+    unsubscribed, reasons = dict.fromkeys(choices.unsubscribed), dict(choices.reasons)
     # A record that says both means no: that one may be said again.
     for kind in dict.fromkeys((*event.unsubscribe, *event.resubscribe)):
         if is_news(f"subscribed.{kind}"):
             if kind in event.unsubscribe:
                 unsubscribed[kind] = None
+                if event.reason:
+                    reasons[kind] = event.reason[:REASON_LENGTH]
             else:
                 unsubscribed.pop(kind, None)
-    changes["unsubscribed"] = list(unsubscribed)
+                reasons.pop(kind, None)
+    changes |= {"unsubscribed": list(unsubscribed), "reasons": reasons}
     return msgspec.structs.replace(choices, times=times, **changes)
 
 

@@ -16,8 +16,9 @@ from streams.settings import Settings
 from streams.topics import REVOCATIONS
 
 DESCRIPTION = """\
-Revoke tokens of people, before they expire. Every worker refuses them from then on, and open sockets
-that came with one are closed with 4401, by each sender, as soon as one of them has read the record.
+Revoke tokens of people, before they expire. Every worker refuses them from then on, and open
+sockets that came with one are closed with 4401, by each sender, as soon as one of them has read the
+record.
 Only hashes are kept, for 400 days. It cannot be taken back: the auth service gives a new token."""
 
 

@@ -6,4 +6,4 @@ if redis.call('EXISTS', key) == 0 then
   return redis.call('EXISTS', 'filling') == 1 and 1 or {}
 end
 redis.call('HINCRBY', key, 'visits', ARGV[2])
-return redis.call('HMGET', key, 'user', 'email', 'redirect', 'until', 'visits')
+return redis.call('HMGET', key, 'user', 'email', 'redirect', 'until', 'visits', 'renewed')

@@ -13,12 +13,14 @@ from aiohttp import web
 from sender.web.confirm import Confirm
 from sender.web.hub import Hub
 from sender.web.preferences import Preferences
+from sender.web.preview import Preview
 from sender.web.reads import Reads
 from sender.web.site import SenderSite
 from sender.web.sockets import Sockets
 from sender.web.unsubscribe import Unsubscribe
+from sender.web.upstream import Upstream
 from sender.web.watch import Watch
-from streams.web.answers import Handler, errors, secure
+from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
 from streams.web.pages import Pages
@@ -33,6 +35,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
     hub = Hub(site.settings.redis)
     reads = Reads(site.inbox, site.produce)
     watch = Watch(site.revocations)
+    upstream = Upstream(site.streams)
 
     async def background(web_app: web.Application) -> AsyncIterator[None]:
         await hub.start()
@@ -50,21 +53,12 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
 
     web_app.middlewares.extend((measured(site.metrics), errors))
     web_app.on_response_prepare.append(secure)
-    web_app.cleanup_ctx.append(background)
+    web_app.cleanup_ctx.extend((background, upstream.run))
     Health(site.waiting, site.metrics, site.paused).mount(web_app)
     Sockets(site, guard.tokens, hub, reads, watch).mount(web_app)
     Confirm(site, pages).mount(web_app)
     Unsubscribe(site, pages).mount(web_app)
-    Preferences(site, pages).mount(web_app)
+    Preferences(site, pages, upstream).mount(web_app)
+    Preview(site, guard, pages, upstream).mount(web_app)
     web_app.router.add_get("/viewer", viewer)
-    web_app.router.add_get("/preview/{template}/{locale}", guarded(guard, site.preview))
     pages.mount(web_app)
-
-
-def guarded(guard: Guard, handler: Handler) -> Handler:
-    """Return the handler for those alone who may read."""
-
-    async def ask(request: web.Request) -> web.StreamResponse:
-        return guard.reader(request) or await handler(request)
-
-    return ask

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sender.inbox import Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.render import Renderer
 from sender.web.seats import Seats
 from streams.metrics import Metrics
 from streams.revocations import Revocations
 from streams.settings import Settings
-from streams.web.answers import Handler
 from streams.web.health import Paused, Waiting
 from streams.web.site import Produce
 
@@ -21,8 +21,8 @@ from streams.web.site import Produce
 class SenderSite:
     """Settings, the stores, and callables that app.py gives.
 
-    `now()` is business time: the clock's, by which links expire. `preview` is the handler that
-    preview.py makes; who may see it is looked at here.
+    `now()` is business time: the clock's, by which links expire. `streams` are the base URLs of
+    the streams workers, who know what holds for a person.
     """
 
     settings: Settings
@@ -34,6 +34,7 @@ class SenderSite:
     confirm_links: ConfirmLinks
     revocations: Revocations
     now: Callable[[], datetime]
-    preview: Handler
+    renderer: Renderer
+    streams: Callable[[], Awaitable[Sequence[str]]]
     waiting: Waiting
     paused: Paused

@@ -24,7 +24,9 @@ class Unsubscribe:
         """Take what the handlers need."""
         self._site = site
         self._pages = pages
-        self._changes = site.metrics.counter("unsubscribes", "Changes by link.", "kind", "change")
+        self._changes = site.metrics.counter(
+            "unsubscribes", "Changes by link.", "kind", "change", "reason"
+        )
 
     def mount(self, web_app: web.Application) -> None:
         """Serve it."""
@@ -37,7 +39,7 @@ class Unsubscribe:
             _, kind = self._open(request)
         except InvalidLink:
             return self._gone(request)
-        return self._pages.page(request, "unsubscribe", state="ask", kind=kind)
+        return self._pages.page(request, "unsubscribe", state="ask", kind=kind, thanks=False)
 
     async def change(self, request: web.Request) -> web.Response:
         """Unsubscribe (with `undo`: subscribe again), answered once Kafka has it."""
@@ -52,15 +54,17 @@ class Unsubscribe:
             "resubscribe" if undo else "unsubscribe": [kind],
         }
         reason = fields.get("reason")
-        if reason in self._pages.texts("en")["unsubscribe"]["reasons"]:
+        if known := reason in self._pages.texts("en")["unsubscribe"]["reasons"]:
             event["reason"] = reason
         try:
             await self._site.produce([Output(PREFERENCES, user_id, msgspec.json.encode(event))])
         except Retryable:
             return later(self._pages, request)
-        self._changes.labels(kind, "undo" if undo else "leave").inc()
+        # The reason comes by itself, from whoever has left already.
+        change = "undo" if undo else "reason" if known else "leave"
+        self._changes.labels(kind, change, reason if known else "").inc()
         return self._pages.page(
-            request, "unsubscribe", state="undone" if undo else "done", kind=kind
+            request, "unsubscribe", state="undone" if undo else "done", kind=kind, thanks=known
         )
 
     def _open(self, request: web.Request) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from streams.web.operators import Operators, login_link
 from streams.web.pages import Pages
 from streams.web.peers import Peers
 from streams.web.site import Site
+from streams.web.status import Status
 from streams.web.users import Users
 
 __all__ = ["BODY_LIMIT", "Site", "login_link", "mount"]
@@ -34,5 +35,7 @@ def mount(web_app: web.Application, site: Site) -> None:
     Intake(site, guard).mount(web_app)
     Users(site, guard, peers).mount(web_app)
     Months(site, pages, peers).mount(web_app)
-    Operators(site, guard, pages, peers).mount(web_app)
+    operators = Operators(site, guard, pages, peers)
+    operators.mount(web_app)
+    Status(site, operators, pages, peers).mount(web_app)
     pages.mount(web_app)

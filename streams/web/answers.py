@@ -94,3 +94,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def form(request: web.Request) -> Mapping[str, Any]:
     """Read the fields of a small form; HTTPRequestEntityTooLarge for anything else."""
     return await request.clone(client_max_size=FORM_LIMIT).post()
+
+
+def wants_page(request: web.Request) -> bool:
+    """Tell whether a browser is asking: programs name JSON, or take anything."""
+    return "text/html" in request.headers.get("Accept", "")

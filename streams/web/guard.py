@@ -38,7 +38,7 @@ class Guard:
         self._links = links.Tokens(settings.link_secret)
 
     def intake(self, request: web.Request, topic: str) -> web.Response | None:
-        """Let those with a key of scope intake post, or of that topic's; loopback where it is set."""
+        """Let those post whose key has the scope, all or that topic's; loopback where it is set."""
         if "Authorization" not in request.headers and self._loopback and from_loopback(request):
             return None
         return self._key(request, "intake", f"intake/{topic}")

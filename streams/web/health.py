@@ -37,12 +37,7 @@ class Health:
 
     async def ready(self, request: web.Request) -> web.Response:
         """Say whether the worker does its work, and else what it waits for."""
-        try:
-            waits = list(await asyncio.wait_for(self._waiting(), PROBE_SECONDS))
-        except TimeoutError:
-            waits = ["an answer of the broker or Redis"]
-        except Retryable as error:
-            waits = [str(error)]
+        waits = await waits_for(self._waiting)
         told: dict[str, object] = {"ready": not waits, "waits_for": waits}
         if self._paused is not None:
             told["paused"] = list(self._paused())
@@ -62,6 +57,16 @@ class Health:
         web_app.router.add_get("/health/live", self.live)
         web_app.router.add_get("/health/ready", self.ready)
         web_app.router.add_get("/metrics", self.metrics)
+
+
+async def waits_for(waiting: Waiting) -> list[str]:
+    """Return what a worker waits for, also where it cannot say so in time."""
+    try:
+        return list(await asyncio.wait_for(waiting(), PROBE_SECONDS))
+    except TimeoutError:
+        return ["an answer of the broker or Redis"]
+    except Retryable as error:
+        return [str(error)]
 
 
 def measured(metrics: Metrics) -> Callable[..., Awaitable[web.StreamResponse]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -12,21 +10,21 @@ import msgspec
 from aiohttp import web
 
 from streams import links
-from streams.metrics import MISSING, Row
 from streams.settings import Settings
-from streams.web.answers import answer, form
+from streams.web.answers import answer, form, wants_page
 from streams.web.campaigns import firings, listed, merged
 from streams.web.guard import Guard
 from streams.web.pages import Pages
 from streams.web.peers import ROUTED, Peers
 from streams.web.site import Site
 
-# Where a login leads: the overview.
+# Where a login leads: to the page that was asked for, else to the overview.
 HOME: Final = "/status"
+ROOMS: Final = (HOME, "/campaigns")
 
 
 class Operators:
-    """`/login`, `/campaigns` and `/status`."""
+    """`/login` and `/campaigns`, and who may see these pages."""
 
     def __init__(self, site: Site, guard: Guard, pages: Pages, peers: Peers) -> None:
         """Take what the handlers need."""
@@ -40,54 +38,72 @@ class Operators:
         web_app.router.add_get("/login", self.ask)
         web_app.router.add_post("/login", self.login)
         web_app.router.add_get("/campaigns", self.campaigns)
-        web_app.router.add_get("/status", self.status)
 
     async def ask(self, request: web.Request) -> web.Response:
         """Show the form; with a login link it holds the link's token and needs no key."""
         link = request.query.get("link", "")
         stale = bool(link) and not self._guard.opens(link)
-        return self._pages.page(
-            request, "login", link="" if stale else link, stale=stale, wrong=False
-        )
+        return self._door(request, link="" if stale else link, stale=stale)
 
     async def login(self, request: web.Request) -> web.Response:
         """Give the cookie for a key of scope read or a login link, and lead on."""
         fields = await form(request)
         key, link = fields.get("key"), fields.get("link")
+        # One of ours, and nothing else that a form may name.
+        to = next((room for room in ROOMS if room == fields.get("to")), HOME)
         if not self._guard.login(
             key if isinstance(key, str) else None, link if isinstance(link, str) else None
         ):
-            return self._pages.page(
-                request, "login", status=401, link="", stale=bool(link), wrong=bool(key)
-            )
-        response = web.Response(status=303, headers={"Location": HOME})
+            return self._door(request, 401, to=to, stale=bool(link), wrong=bool(key))
+        response = web.Response(status=303, headers={"Location": to})
         self._guard.start_session(response)
         return response
 
     async def campaigns(self, request: web.Request) -> web.Response:
         """List the campaigns, each with its next instants: as JSON, to a browser as a page."""
-        if (refusal := self._closed(request)) is not None:
+        if (refusal := self.closed(request)) is not None:
             return refusal
-        found = await self._campaigns(request)
+        found = await self.known(request)
         if ROUTED in request.headers:
             return answer(found)
         if wants_page(request):
             return self._pages.page(
                 request,
                 "campaigns",
+                rooms=self.rooms(request),
                 campaigns=found,
                 firings={one["campaign_id"]: firings(one["next"]) for one in found},
             )
         return answer(listed(found))
 
-    def _closed(self, request: web.Request) -> web.Response | None:
+    def rooms(self, request: web.Request) -> dict[str, str]:
+        """Return where the operators' pages are; previews are the sender's."""
+        public, locale = self._site.settings.public_url, self._pages.locale(request)
+        ours = {room.strip("/"): room for room in ROOMS}
+        return {**ours, "preview": f"{public}/preview/welcome/{locale}"}
+
+    def closed(self, request: web.Request) -> web.Response | None:
         """Return the refusal of who may not read: to a browser that may log in, the way in."""
         refusal = self._guard.reader(request)
         if refusal is not None and refusal.status == 401 and wants_page(request):
-            return self._pages.page(request, "login", status=401, link="", stale=False, wrong=False)
+            return self._door(request, 401, to=request.path)
         return refusal
 
-    async def _campaigns(self, request: web.Request) -> list[dict[str, Any]]:
+    def _door(
+        self,
+        request: web.Request,
+        status: int = 200,
+        *,
+        to: str = HOME,
+        link: str = "",
+        stale: bool = False,
+        wrong: bool = False,
+    ) -> web.Response:
+        return self._pages.page(
+            request, "login", status=status, to=to, link=link, stale=stale, wrong=wrong
+        )
+
+    async def known(self, request: web.Request) -> list[dict[str, Any]]:
         """Return the campaigns as all workers know them: zones and audiences are by partition."""
         peers = () if ROUTED in request.headers else self._site.peers()
         asked = (self._peers.ask(request, base, "/campaigns") for base in peers)
@@ -98,60 +114,6 @@ class Operators:
                 found = merged(found, msgspec.json.decode(reply.body))
         # Partitions hear of them in different orders.
         return sorted(found, key=itemgetter("campaign_id"))
-
-    async def status(self, request: web.Request) -> web.Response:
-        """Show what this worker waits for, its campaigns and its numbers; refreshes itself."""
-        if (refusal := self._closed(request)) is not None:
-            return refusal
-        rows = await self._site.metrics.rows()
-        return self._pages.page(
-            request,
-            "status",
-            waits=await self._site.waiting(),
-            campaigns=await self._campaigns(request),
-            records=pivot(rows, "records", "topic", "outcome"),
-            lags=summed(rows, "lag", "topic"),
-            jobs=summed(rows, "job_ids", "kind"),
-            others=[
-                (row.help or row.name, row.value)
-                for row in rows
-                if not row.labels and row.name != MISSING
-            ],
-            missing=any(row.name == MISSING and row.value for row in rows),
-        )
-
-
-def wants_page(request: web.Request) -> bool:
-    """Tell whether a browser is asking: programs name JSON, or take anything."""
-    return "text/html" in request.headers.get("Accept", "")
-
-
-def summed(rows: Sequence[Row], name: str, label: str) -> dict[str, int]:
-    """Return the rows of that name by one label, over all partitions."""
-    found: Counter[str] = Counter()
-    for row in rows:
-        if row.name == name:
-            found[row.labels[label]] += int(row.value)
-    return dict(sorted(found.items()))
-
-
-def pivot(
-    rows: Sequence[Row], name: str, down: str, across: str
-) -> tuple[list[str], dict[str, list[int]]]:
-    """Return the rows of that name as a table: its columns, and the numbers of each line."""
-    columns = sorted({row.labels[across] for row in rows if row.name == name})
-    lines = {
-        line: [
-            sum(
-                int(row.value)
-                for row in rows
-                if row.name == name and row.labels[down] == line and row.labels[across] == column
-            )
-            for column in columns
-        ]
-        for line in sorted({row.labels[down] for row in rows if row.name == name})
-    }
-    return columns, lines
 
 
 def login_link(settings: Settings, base: str | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.fields import user_of
-from tests.agents.conftest import Desk, jobs, reasons
+from tests.agents.conftest import NOON, Desk, jobs, reasons
 
 ANN = {"event": "send_greeting", "email": "ann@example.org", "username": "Ann", "user_id": "ann"}
 
@@ -98,3 +98,40 @@ def test_an_older_registration_that_comes_late_changes_nothing(desk: Desk) -> No
         **{**ANN, "email": "old@example.org"},
     )
     assert desk.user("ann").email == "ann@example.org"
+
+
+EXPIRED = {
+    "event": "send_greeting",
+    "user_id": "ann",
+    "email": "Ann@Example.org",
+    "redirect_url": "https://c.example/a",
+    "renews": "0" * 32,
+}
+
+
+def test_a_link_that_has_expired_is_renewed_once_with_a_job_of_its_own(desk: Desk) -> None:
+    (first,) = jobs(desk.send("registration", **ANN))
+    (new,) = jobs(desk.send("registration", **EXPIRED))
+    assert (new.kind, new.to, new.user_id) == ("welcome", "ann@example.org", "ann")
+    assert new.context == {"username": "Ann", "redirect": "https://c.example/a"}
+    assert new.job_id != first.job_id
+    assert reasons(desk.send("registration", **EXPIRED)) == ["renewed already"]
+    (other,) = jobs(desk.send("registration", **EXPIRED | {"renews": "1" * 32}))
+    assert other.job_id not in (first.job_id, new.job_id)
+
+
+def test_an_address_that_was_confirmed_needs_no_new_link(desk: Desk) -> None:
+    desk.send("registration", **ANN)
+    desk.send("confirmations", user_id="ann", email="ann@example.org", at=NOON.isoformat())
+    assert reasons(desk.send("registration", **EXPIRED)) == ["confirmed already"]
+
+
+def test_a_link_to_an_address_of_before_is_not_renewed(desk: Desk) -> None:
+    desk.send("registration", **ANN)
+    desk.send("users", user_id="ann", email="new@example.org")
+    assert reasons(desk.send("registration", **EXPIRED)) == ["another address by now"]
+
+
+def test_nobody_is_made_known_by_a_renewal(desk: Desk) -> None:
+    assert reasons(desk.send("registration", **EXPIRED)) == ["another address by now"]
+    assert desk.user("ann").email is None

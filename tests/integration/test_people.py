@@ -192,3 +192,49 @@ async def test_a_job_that_is_retried_when_its_person_leaves_does_not_rest_again(
     assert cinema.deliveries(user)[-1] == ("skipped", "erased")
     wrong = await cinema.wrong_numbers()
     assert not wrong, "\n".join(wrong)
+
+
+async def test_the_preferences_page_shows_what_holds_and_why_somebody_left(
+    cinema: Cinema,
+) -> None:
+    await cinema.to_daytime()
+    user = await cinema.person(locale="ru", timezone="Asia/Kathmandu")
+    series = cinema.name("series")
+    await cinema.send("bookmarks", {"user_id": user, "series_id": series, "added": True}, user)
+    await cinema.settle()
+    episode = {"series_id": series, "serial_name": "Lost Reels", "link": "https://c.example/1"}
+    await cinema.send("episodes", episode, series)
+    await cinema.settle()
+    (mail,) = await cinema.mails(f"{user}@example.com")
+    leave, prefer = (
+        next(iter(re.findall(rf"http://\S+/{page}/\S+", mail.text)))
+        for page in ("unsubscribe", "preferences")
+    )
+    async with cinema.http.get(prefer) as page:
+        text = await page.text()
+        assert 'name="timezone"' in text and 'value="Asia/Kathmandu"' in text
+        assert '<input type="hidden" name="was.episode" value="both">' in text
+    async with cinema.http.post(leave, data={"reason": "too_many"}) as page:
+        assert page.status == 200
+    await cinema.settle()
+    async with cinema.http.get(prefer) as page:
+        assert '<input type="hidden" name="was.episode" value="none">' in await page.text()
+    known = await cinema.get(f"/users/{user}/preferences")
+    assert known["unsubscribed"] == {"episode": "too_many"}
+
+
+async def test_a_person_previews_with_their_own_data_and_the_status_page_has_all_workers(
+    cinema: Cinema,
+) -> None:
+    user = await cinema.person(username="Eva Preview")
+    await cinema.settle()
+    headers = {"Authorization": f"Bearer {cinema.up.addresses.api_key}"}
+    url = f"{cinema.sender}/preview/personal_selection/en?user={user}"
+    async with cinema.http.get(url, headers=headers) as page:
+        text = await page.text()
+        assert page.status == 200
+        assert "Eva Preview" in text and f"To: {user}@example.com" in text
+    async with cinema.http.get(f"{cinema.streams}/status", headers=headers) as page:
+        text = await page.text()
+        assert cinema.sender in text
+        assert "does not answer" not in text

@@ -112,3 +112,30 @@ async def test_the_same_event_id_again_is_a_duplicate_wherever_it_lies(cinema: C
     assert found.total("cinema_records", topic="registration", outcome="duplicate") >= before + 1
     assert [status for status, _ in cinema.deliveries(user)] == ["sent"]
     assert len(await cinema.mails(f"{user}@example.com")) == 1
+
+
+async def test_a_link_that_has_expired_is_renewed_to_the_same_address_and_confirms(
+    cinema: Cinema,
+) -> None:
+    user = cinema.name()
+    address = f"{user}@example.com"
+    value = {"event": "send_greeting", "user_id": user, "email": address, "username": "Dan"}
+    await cinema.send("registration", value, user)
+    await cinema.settle()
+    (mail,) = await cinema.mails(address)
+    (link,) = CODE.findall(mail.text)
+    await cinema.advance(days=8)
+    async with cinema.http.get(link) as page:
+        assert page.status == 404
+        assert 'name="renew"' in await page.text()
+    for _ in range(2):
+        async with cinema.http.post(link, data={"renew": "1"}) as page:
+            assert page.status == 200
+    await cinema.settle()
+    (new,) = {code for mail in await cinema.mails(address) for code in CODE.findall(mail.text)} - {
+        link
+    }
+    async with cinema.http.post(new, allow_redirects=False) as response:
+        assert response.status == 303
+    await cinema.settle()
+    assert [status for status, _ in cinema.deliveries(user, "welcome")] == ["sent", "sent"]

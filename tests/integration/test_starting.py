@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -144,6 +144,53 @@ async def readiness(url: str) -> tuple[int, str]:
             return response.status, await response.text()
     except (aiohttp.ClientError, TimeoutError):
         return 0, ""
+
+
+@asynccontextmanager
+async def asking(url: str, *paths: str) -> AsyncIterator[set[tuple[str, int]]]:
+    """Ask for those pages again and again; what is yielded fills with page and status."""
+    answers: set[tuple[str, int]] = set()
+
+    async def ask() -> None:
+        headers = {"Authorization": f"Bearer {GOOD['CINEMA_API_KEYS']}"}
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+            while True:
+                for path in paths:
+                    with suppress(aiohttp.ClientError, TimeoutError):
+                        async with session.get(url + path) as response:
+                            answers.add((path, response.status))
+                await asyncio.sleep(0.001)
+
+    task = asyncio.create_task(ask())
+    try:
+        yield answers
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_a_worker_that_starts_says_ask_again_and_never_fails(
+    tmp_path: Path, embedded_broker: str, redis_url: str, mailbox: MailboxAddresses
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "BROKER": f"embedded://{embedded_broker}",
+        "REDIS": redis_url,
+        "STREAMS_PORT": str(port),
+        "DATA_DIR": str(tmp_path),
+        "PARTITIONS": "2",
+    }
+    paths = ("/users/ann/statistics", "/users/ann/deliveries", "/campaigns", "/status", "/metrics")
+    async with asking(url, *paths) as answers, working("streams", tmp_path / "log", **settings):
+
+        async def answers_all() -> bool:
+            return {(path, 200) for path in paths} <= answers
+
+        await eventually(answers_all, 60)
+    assert {status for _, status in answers} <= {200, 503}
 
 
 @pytest.mark.parametrize("app", ["streams", "sender"])

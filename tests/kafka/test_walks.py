@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from itertools import count, islice
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from dev.logs import end_offsets, read_topic
 from streams.lag import SENDER_GROUP
@@ -37,14 +36,6 @@ async def all_sent(broker: str) -> None:
         await consumer.commit({LANE: (await end_offsets(broker, OUTBOX.name))[LANE]})
     finally:
         await consumer.stop()
-
-
-async def stir(producer: AIOKafkaProducer) -> None:
-    """Send something to the partition now and then, as the clock does."""
-    stranger = next(one for one in map(str, count()) if partition_of(one, PARTITIONS) == 0)
-    while True:
-        await send(producer, "activity", stranger, {"user_id": stranger, "body": "b"})
-        await asyncio.sleep(0.2)
 
 
 async def test_a_walk_goes_on_after_a_kill_and_waits_while_the_sender_is_behind(
@@ -74,29 +65,23 @@ async def test_a_walk_goes_on_after_a_kill_and_waits_while_the_sender_is_behind(
         async def walked(number: int) -> bool:
             return await jobs() >= number
 
-        stirring = asyncio.create_task(stir(producer))
-        try:
-            episode = {"series_id": series, "serial_name": "S", "link": "https://c.example/s"}
-            await send(producer, "episodes", series, episode)
-            await eventually(lambda: walked(CHUNK), 30, 0.02)
-            await worker.kill()
-            await worker.start()
-            await eventually(lambda: walked(BULK_LAG), 60)
-            # Longer than the lag is asked for; what stands there by then stays.
-            await asyncio.sleep(3)
-            waiting = await jobs()
-            assert (await worker.gauges()).total("cinema_walks_open") == 1
-            await all_sent(worker.broker)
+        episode = {"series_id": series, "serial_name": "S", "link": "https://c.example/s"}
+        await send(producer, "episodes", series, episode)
+        await eventually(lambda: walked(CHUNK), 30, 0.02)
+        await worker.kill()
+        await worker.start()
+        await eventually(lambda: walked(BULK_LAG), 60)
+        # Longer than the lag is asked for; what stands there by then stays.
+        await asyncio.sleep(3)
+        waiting = await jobs()
+        assert (await worker.gauges()).total("cinema_walks_open") == 1
+        await all_sent(worker.broker)
 
-            async def ended() -> bool:
-                found = await worker.gauges()
-                return (await walked(PEOPLE)) and found.total("cinema_walks_open") == 0
+        async def ended() -> bool:
+            found = await worker.gauges()
+            return (await walked(PEOPLE)) and found.total("cinema_walks_open") == 0
 
-            await eventually(ended, 60)
-        finally:
-            stirring.cancel()
-            with suppress(asyncio.CancelledError):
-                await stirring
+        await eventually(ended, 60)
         said = Counter(
             (job["user_id"], job["job_id"])
             for job in (

@@ -150,7 +150,7 @@ async def test_a_job_that_cannot_be_sent_fails_alone_and_logs_no_address(
     assert "@example.com" not in caplog.text
 
 
-async def test_an_error_of_ours_fails_its_job_alone(
+async def test_an_error_of_ours_costs_its_job_a_try_and_its_neighbours_nothing(
     channel: EmailChannel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real = channel.links.of
@@ -163,7 +163,7 @@ async def test_an_error_of_ours_fails_its_job_alone(
     monkeypatch.setattr(channel.links, "of", broken)
     bad, good = job_of("bad"), job_of("good", user_id="boris")
     outcomes = await deliver(channel, [bad, good])
-    assert outcomes[bad.job_id] == Outcome("failed", "error: RuntimeError")
+    assert outcomes[bad.job_id] == Outcome("retrying", "error: RuntimeError")
     assert outcomes[good.job_id].status == "sent"
     assert "RuntimeError" in caplog.text and "@example" not in caplog.text
 

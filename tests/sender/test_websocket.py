@@ -50,9 +50,11 @@ async def test_a_repeat_gives_the_same_record_and_no_second_entry(redis: Redis) 
     assert await Inbox(redis).unread("anna") == 1
 
 
-async def test_an_entry_that_cannot_be_rendered_fails_alone(redis: Redis) -> None:
+async def test_a_bad_template_fails_and_an_error_of_ours_is_tried_again_each_alone(
+    redis: Redis,
+) -> None:
     channel = WebsocketChannel(Rendered(), Inbox(redis))
     jobs = (note("a", kind="tip"), note("b"), note("c", kind="episode"))
     delivered = await deliver(channel, *jobs)
     outcomes = {job.kind: outcome.status for job, outcome in delivered}
-    assert outcomes == {"tip": "failed", "activity": "sent", "episode": "failed"}
+    assert outcomes == {"tip": "failed", "activity": "sent", "episode": "retrying"}

@@ -72,6 +72,19 @@ async def test_a_decision_that_raises_takes_back_what_it_changed_and_nothing_els
     assert world.values("dead_letters")[0]["error"] == "RuntimeError: no such thing"
 
 
+async def test_a_decision_whose_rows_are_too_large_counts_no_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tables.partition.CHANGES_LIMIT", 2_000)
+    world = World(partitions=1)
+    world.put("registration", registration("ann"))
+    world.put("registration", {**registration("bob"), "username": "b" * 2_000})
+    await world.run()
+    assert [job.user_id for job in world.jobs()] == ["ann"]
+    assert "over the limit of 2000" in world.values("dead_letters")[0]["error"]
+    assert world.job_ids() == {"welcome": 1}
+
+
 async def test_the_same_event_id_again_is_a_duplicate() -> None:
     world = World()
     event = {"user_id": "ann", "film_id": "f", "seconds": 60, "at": "2026-11-20T10:00:00Z"}

@@ -109,7 +109,7 @@ def test_what_is_no_object_cannot_be_read(topic: str, value: bytes) -> None:
         ("campaigns", {"cron": "0 25 * * *"}, "'25' is no hour"),
         ("campaigns", {"cron": ..., "local_at": "2026-12-31T20:00Z"}, "without an offset"),
         ("campaigns", {"cron": ..., "local_at": "9999-12-31T20:00"}, "is in the year 9999"),
-        ("campaigns", {"audience": "some"}, "audience"),
+        ("campaigns", {"audience": "some"}, r"'^all\\Z' - at `$.audience`"),
         ("campaigns", {"audience": {"user": [1]}}, "unknown field `user`"),
         ("campaigns", {"audience": {"locale": "de"}}, "audience.locale 'de' is none of ru, en"),
         (

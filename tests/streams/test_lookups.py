@@ -14,7 +14,7 @@ PEOPLE = 5 * COUNTED
 def lookups(world: World) -> Lookups:
     """Return lookups into a world of one partition."""
     app = SimpleNamespace(cinema=world.settings, owned=lambda topic: [0])
-    return Lookups(app, world.memory, asyncio.Event())  # type: ignore[arg-type]
+    return Lookups(app, world.memory)  # type: ignore[arg-type]
 
 
 async def world_of(people: int) -> World:

@@ -87,6 +87,20 @@ async def test_work_in_between_stands_behind_the_batches_that_wait() -> None:
     await worker.processing.stop()
 
 
+async def test_a_task_that_is_woken_works_though_no_batch_has_come() -> None:
+    steps: list[Hashable] = []
+
+    async def step(key: Hashable) -> bool:
+        steps.append(key)
+        return len(steps) == 1
+
+    worker = Worker(step)
+    worker.processing.wake(3)
+    await settle()
+    assert steps == [3, 3]
+    await worker.processing.stop()
+
+
 def of(topic: str, first: int, last: int) -> Any:
     """Return a batch of a topic, which has a task of its own here."""
     found = batch(first, last)

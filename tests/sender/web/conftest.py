@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
+from sender.render import Renderer
 from sender.web import SenderSite, mount
 from sender.web.seats import Seats
 from streams.errors import BrokerUnavailable
@@ -37,6 +38,7 @@ SECRET = "a-secret-for-json-web-tokens-of-32-bytes"
 KEY = "key-that-may-do-everything"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ORIGIN = "https://cinema.example"
+SENDER = "Cinema <noreply@cinema.example>"
 
 Client = TestClient[web.Request, web.Application]
 Start = Callable[..., Awaitable[Client]]
@@ -104,8 +106,10 @@ class Neighbours:
 
     written: list[Output] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
     now: datetime = NOW
     broker_is_away: bool = False
+    hangs: bool = False
 
     async def produce(self, outputs: list[Output]) -> Sequence[tuple[int, int]]:
         if self.broker_is_away:
@@ -117,6 +121,11 @@ class Neighbours:
     async def waiting(self) -> Sequence[str]:
         return self.waits
 
+    async def streams_now(self) -> Sequence[str]:
+        if self.hangs:
+            await asyncio.sleep(60)
+        return self.streams
+
 
 @pytest.fixture
 def settings(redis_of_pages: RedisServer) -> Settings:
@@ -125,11 +134,18 @@ def settings(redis_of_pages: RedisServer) -> Settings:
         jwt_secret=SECRET,
         link_secret="a-secret-for-links-in-mails",
         redis=redis_of_pages.url,
+        mail_from=SENDER,
         public_url="https://mail.cinema.example",
         cinema_url="https://cinema.example/",
         redirect_hosts=frozenset({"films.cinema.example"}),
         allowed_origins=frozenset({ORIGIN}),
     )
+
+
+@pytest.fixture(scope="session")
+def renderer() -> Renderer:
+    """Compile the templates once: none of these tests changes what they see of the settings."""
+    return Renderer(Settings(mail_from=SENDER, cinema_url="https://cinema.example/"))
 
 
 @pytest.fixture
@@ -139,15 +155,12 @@ def neighbours() -> Neighbours:
 
 @pytest.fixture
 async def start(
-    settings: Settings, neighbours: Neighbours, inbox: Inbox, redis: Redis
+    settings: Settings, neighbours: Neighbours, inbox: Inbox, redis: Redis, renderer: Renderer
 ) -> AsyncIterator[Start]:
-    """Start a worker's pages; settings may be changed by keyword."""
+    """Start a worker's pages; settings may be changed by keyword, templates be another folder's."""
     clients: list[Client] = []
 
-    async def preview(request: web.Request) -> web.StreamResponse:
-        return web.Response(text="a preview")
-
-    async def go(port: int | None = None, **changes: Any) -> Client:
+    async def go(port: int | None = None, folder: Path | None = None, **changes: Any) -> Client:
         changed = replace(settings, **changes)
         app = web.Application()
         mount(
@@ -162,7 +175,8 @@ async def start(
                 confirm_links=ConfirmLinks(redis, changed),
                 revocations=Revocations(redis),
                 now=lambda: neighbours.now,
-                preview=preview,
+                renderer=Renderer(changed, folder) if folder else renderer,
+                streams=neighbours.streams_now,
                 waiting=neighbours.waiting,
                 paused=list,
             ),

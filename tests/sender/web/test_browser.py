@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -13,7 +14,7 @@ from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
 from streams.links import Tokens
 from streams.settings import Settings
-from streams.topics import CONFIRMATIONS
+from streams.topics import CONFIRMATIONS, REGISTRATION
 from tests.browser import MARKS, opened
 from tests.sender.web.conftest import (
     NOW,
@@ -148,3 +149,67 @@ async def test_a_person_unsubscribes_and_takes_it_back(
         b'{"user_id":"u","unsubscribe":["tip"]}',
         b'{"user_id":"u","resubscribe":["tip"]}',
     ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280], ids=["phone", "desk"])
+async def test_a_person_changes_preferences_by_keyboard(
+    browser: Browser,
+    base: str,
+    neighbours: Neighbours,
+    settings: Settings,
+    scheme: str,
+    width: int,
+) -> None:
+    url = f"{base}/preferences/{Tokens(settings.link_secret).sign('preferences', ['u'])}"
+    size = {"width": width, "height": 800}
+    page = await opened(browser, url, color_scheme=scheme, viewport=size)
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    # Only what is chosen asks for more.
+    await expect(page.get_by_label("No mails from")).to_be_hidden()
+    await page.get_by_label("Quiet hours").focus()
+    await page.keyboard.type("Set")
+    await expect(page.get_by_label("No mails from")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("1130PM")
+    await page.get_by_role("button", name="Save").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("Saved.")
+    await expect(page.get_by_label("No mails from")).to_have_value("23:30")
+    assert [written.value for written in neighbours.written] == [
+        b'{"user_id":"u","quiet_hours":{"from":"23:30","to":"08:00"}}'
+    ]
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_person_asks_for_a_new_link_with_one_press(
+    browser: Browser,
+    base: str,
+    neighbours: Neighbours,
+    redis: Redis,
+    settings: Settings,
+    script: bool,
+) -> None:
+    job = welcome()
+    await ConfirmLinks(redis, settings).store([job])
+    neighbours.now = NOW + timedelta(days=settings.confirm_days)
+    page = await opened(browser, f"{base}/confirm/{LinkMaker(settings).code(job)}", script=script)
+    assert neighbours.written == []
+    await page.get_by_role("button", name="Send me a new link").click()
+    await expect(page.get_by_role("heading")).to_have_text("Look into your mailbox")
+    assert [written.topic for written in neighbours.written] == [REGISTRATION]
+
+
+async def test_a_person_says_why_after_leaving(
+    browser: Browser, base: str, neighbours: Neighbours, settings: Settings
+) -> None:
+    sign = Tokens(settings.link_secret).sign
+    page = await opened(browser, f"{base}/unsubscribe/{sign('unsubscribe', ['u', 'tip'])}")
+    await page.get_by_role("button", name="Unsubscribe").click()
+    await page.get_by_label("Why?").select_option("too_many")
+    await page.get_by_role("button", name="Send answer").click()
+    await expect(page.get_by_text("Thank you for your answer.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert neighbours.written[-1].value == (
+        b'{"user_id":"u","unsubscribe":["tip"],"reason":"too_many"}'
+    )

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from streams.errors import BrokerUnavailable, Recovering
+from streams.errors import BrokerUnavailable, Recovering, RedisUnavailable
 from streams.events import now_utc
 from streams.jobs import Cause, Delivery
 from streams.metrics import Metrics, Row
@@ -33,10 +33,13 @@ class Neighbours:
     written: list[Output] = field(default_factory=list)
     deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: list[dict[str, Any]] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
+    statuses: dict[str, dict[str, int]] | None = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     broker_is_away: bool = False
     recovering: bool = False
@@ -54,11 +57,27 @@ class Neighbours:
             raise Recovering("partition 3 is recovering")
         return self.statistics[user_id] | {"month": month}
 
+    def preferences_of(self, user_id: str) -> dict[str, Any]:
+        if self.recovering:
+            raise Recovering("partition 3 is recovering")
+        return self.preferences[user_id]
+
+    def preview_of(self, user_id: str, template: str) -> dict[str, Any]:
+        return {"user_id": user_id, "template": template}
+
+    async def senders_now(self) -> Sequence[str]:
+        return self.senders
+
     async def deliveries_of(self, user_id: str) -> Sequence[Delivery]:
         return self.deliveries.get(user_id, [])
 
     async def campaigns_now(self) -> Sequence[dict[str, Any]]:
         return self.campaigns
+
+    async def statuses_now(self) -> dict[str, dict[str, int]]:
+        if self.statuses is None:
+            raise RedisUnavailable("no answer")
+        return self.statuses
 
     async def waiting(self) -> Sequence[str]:
         if self.hangs:
@@ -109,11 +128,15 @@ async def start(settings: Settings, neighbours: Neighbours, redis: Redis) -> Asy
                 metrics=Metrics(them.all_rows),
                 produce=them.produce,
                 statistics=them.statistics_of,
+                preferences=them.preferences_of,
+                preview=them.preview_of,
                 owner_url=them.owners.get,
                 deliveries=them.deliveries_of,
+                statuses=them.statuses_now,
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
                 revocations=Revocations(redis),
+                senders=them.senders_now,
                 waiting=them.waiting,
             ),
         )

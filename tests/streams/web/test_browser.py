@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from streams.metrics import Row
+from streams.topics import INPUTS
 from tests.browser import MARKS, opened
 from tests.streams.web.conftest import KEY, Client, Neighbours
 from tests.streams.web.test_operators import CAMPAIGN, FORM
@@ -38,11 +40,7 @@ async def campaigns(browser: Browser, client: Client, **context: Any) -> Page:
     await expect(page.get_by_label("API key")).to_be_focused()
     await page.keyboard.type(KEY)
     await page.keyboard.press("Enter")
-    await page.wait_for_url("**/status")
-    link = page.get_by_role("link", name="Campaigns")
-    await link.focus()
-    await page.keyboard.press("Enter")
-    await page.wait_for_url("**/campaigns")
+    await expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
     return page
 
 
@@ -64,6 +62,32 @@ async def test_an_operator_reads_the_campaigns_by_keyboard(
     await expect(first).to_be_visible()
     await expect(first.get_by_role("row")).to_have_count(len(ZONES) + 1)
     assert await page.evaluate("document.documentElement.scrollWidth") == size["width"]
+
+
+async def test_the_status_page_refreshes_and_the_reader_stays_where_they_are(
+    browser: Browser, client: Client, neighbours: Neighbours
+) -> None:
+    neighbours.rows += [
+        Row("records", {"topic": topic.name, "outcome": outcome, "partition": "0"}, 1)
+        for topic in INPUTS
+        for outcome in ("applied", "decided", "duplicate", "forwarded", "dead")
+    ]
+    page = await opened(browser, str(client.make_url("/login")), viewport=PHONE)
+    await page.get_by_label("API key").fill(KEY)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/status")
+    table = page.get_by_role("region", name="Records by how they ended")
+    await table.focus()
+    await table.evaluate("found => { found.scrollLeft = 100; found.scrollIntoView() }")
+    before = await page.evaluate("scrollY")
+    neighbours.rows.append(Row("records", {"topic": "a", "outcome": "dead", "partition": "0"}, 41))
+    neighbours.waits.append("redis: does not answer")
+    await expect(table.get_by_role("cell", name="41")).to_have_count(1, timeout=10_000)
+    await expect(page.get_by_text("redis: does not answer")).to_be_visible()
+    await expect(table).to_be_focused()
+    assert await table.evaluate("found => found.scrollLeft") == 100
+    # Above it a line came: the browser keeps what is read in its place.
+    assert abs(await page.evaluate("scrollY") - before) < 100
 
 
 async def test_the_pages_need_no_script(browser: Browser, client: Client) -> None:

@@ -137,3 +137,51 @@ async def test_a_token_of_a_link_opens_nothing_here(client: Client) -> None:
     link = Tokens("a-secret-for-links-in-mails").sign("statistics", ["u"])
     headers = {"Authorization": f"Bearer {link}"}
     assert (await client.get("/users/u/statistics", headers=headers)).status == 401
+
+
+# -- preferences and previews
+
+CHOSEN = {"user_id": "u", "locale": "ru"}
+
+
+@pytest.fixture
+def _choosing(neighbours: Neighbours) -> None:
+    neighbours.preferences["u"] = CHOSEN
+
+
+def link(purpose: str = "preferences", user_id: str = "u") -> str:
+    return f"/preferences/{Tokens('a-secret-for-links-in-mails').sign(purpose, [user_id])}"
+
+
+@pytest.mark.usefixtures("_choosing")
+async def test_what_holds_for_a_person_is_told_to_readers_and_to_the_person(client: Client) -> None:
+    for headers in (AUTH, token("u")):
+        response = await client.get("/users/u/preferences", headers=headers)
+        assert await response.json() == CHOSEN
+    assert (await client.get("/users/u/preferences", headers=token("v"))).status == 403
+    assert (await client.get("/users/u/preferences")).status == 401
+
+
+@pytest.mark.usefixtures("_choosing")
+async def test_the_link_of_a_mail_opens_the_persons_own_preferences(client: Client) -> None:
+    assert await (await client.get(link())).json() == CHOSEN
+    for other in (link("unsubscribe"), link("months"), link() + "x"):
+        assert (await client.get(other)).status == 404
+
+
+@pytest.mark.usefixtures("_choosing")
+async def test_any_worker_asks_the_owner_for_what_holds(
+    start: Start, neighbours: Neighbours
+) -> None:
+    owner = await start(neighbours)
+    asked = await start(Neighbours(owners={"u": str(owner.make_url("/"))}))
+    assert await (await asked.get(link())).json() == CHOSEN
+    preview = await asked.get("/users/u/preview/tip", headers=AUTH)
+    assert await preview.json() == {"user_id": "u", "template": "tip"}
+
+
+async def test_a_preview_of_a_person_is_for_readers_alone(client: Client) -> None:
+    assert (await client.get("/users/u/preview/tip", headers=AUTH)).status == 200
+    for headers in ({}, token("u"), {"Authorization": "Bearer key-that-may-only-post"}):
+        response = await client.get("/users/u/preview/tip", headers=headers)
+        assert response.status in (401, 403)
