@@ -27,6 +27,7 @@ TOPICS: Final = {
     "confirmations": "addresses that were confirmed, for the cinema's auth service",
     "dead_letters": "records that could not be used, with their bytes and the reason; a null says "
     "that the one of that key was replayed",
+    "revocations": "tokens that are good no more, as hashes of a person's id or a token's",
     "suppressions": "addresses that do not exist, as hashes: nothing is sent to them",
 }
 
@@ -159,6 +160,7 @@ FIELDS: Final = {
     "DeadLetter.origin": "the identity that a replay keeps, as header `cinema-origin`",
     "Suppression.reason": "what the mail server said",
     "Suppression.at": "when",
+    "Revocation.at": "when: of a person's tokens, those issued until then",
 }
 
 #: By setting, without the prefix.
@@ -180,7 +182,8 @@ SETTINGS: Final = {
     "jwt_audience": "`aud` that a token must have, where set",
     "jwt_issuer": "`iss` that a token must have, where set",
     "link_secret": "signs links in mails, confirmation codes and the operators' cookie",
-    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it names",
+    "api_keys": "keys of programs and operators: `KEY` may do all, `KEY:intake+read` what it "
+    "names; `sha256-HEX` in place of the key (`python -m streams key` makes both)",
     "confirm_days": "how long a confirmation link lives",
     "confirm_on_get": "true: the link confirms without a form, for older front ends. "
     "Mail scanners that follow links then confirm, too",

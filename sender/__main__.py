@@ -1,4 +1,4 @@
-"""`python -m sender`: what operators do with suppressed addresses and an empty Redis."""
+"""`python -m sender`: what operators do with suppressed addresses, tokens and an empty Redis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ COMMANDS: Final = {
         "sender.commands.suppressions",
         "list the addresses that nothing is sent to, and lift them",
     ),
+    "revoke": ("sender.commands.revoke", "make tokens of people good for nothing any more"),
     "rebuild": ("sender.commands.rebuild", "fill Redis again from the topics"),
 }
 

@@ -45,6 +45,7 @@ from streams.probes import silent
 from streams.processing import Done, Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
@@ -79,6 +80,7 @@ class SenderApp(CinemaApp):
         self.inbox = Inbox(self.redis)
         self.delivery_log = DeliveryLog(self.redis)
         self.suppressions = Suppressions(self.redis)
+        self.revocations = Revocations(self.redis)
         self.links = LinkMaker(settings)
         self.confirm_links = ConfirmLinks(self.redis, settings)
         self.renderer = Renderer(settings)
@@ -95,13 +97,19 @@ class SenderApp(CinemaApp):
         self.refilling = Refilling(filling, self.ledger.owner)
         self.lanes = {lane: self._lane(lane, settings) for lane in settings.lanes}
         self.delivering = Delivering(
-            self.outgoing, self.delivery_log, self.suppressions, self.time, self._halted
+            self.outgoing,
+            self.delivery_log,
+            self.suppressions,
+            self.revocations,
+            self.time,
+            self._halted,
         )
         self.processing = Processing(self, lambda batch: batch.tp, self._process)
         for lane in settings.lanes:
             self.take(TOPIC_OF[lane], self.processing.accept)
         self.take(topics.DELIVERIES, self.processing.accept)
         self.take(topics.SUPPRESSIONS, self.processing.accept)
+        self.take(topics.REVOCATIONS, self.processing.accept)
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
         self.roll = Roll(self.redis, SENDER, str(self.conf.canonical_url))
@@ -139,6 +147,8 @@ class SenderApp(CinemaApp):
             return await self.delivering.fold_deliveries(batch, records)
         if topic == topics.SUPPRESSIONS.name:
             return await self.delivering.fold_suppressions(batch, records)
+        if topic == topics.REVOCATIONS.name:
+            return await self.delivering.fold_revocations(batch, records)
         lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 
@@ -196,6 +206,7 @@ class SenderApp(CinemaApp):
             seats=Seats(self.redis),
             links=self.links,
             confirm_links=self.confirm_links,
+            revocations=self.revocations,
             now=self.time.now,
             renderer=self.renderer,
             streams=lambda: self.roll.urls(STREAMS),

@@ -23,6 +23,8 @@ from streams.jobs import Erase, Job, decode_delivery, decode_outbox
 from streams.outgoing import Outgoing
 from streams.processing import Done
 from streams.records import Output, Results
+from streams.revocations import Revocations
+from streams.revocations import said as revoked
 from streams.transport import Batch
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Delivering:
         outgoing: Outgoing,
         log: DeliveryLog,
         suppressions: Suppressions,
+        revocations: Revocations,
         time: BusinessTime,
         halted: Callable[[Batch], bool],
     ) -> None:
@@ -50,6 +53,7 @@ class Delivering:
         self._outgoing = outgoing
         self._log = log
         self._suppressions = suppressions
+        self._revocations = revocations
         self._time = time
         self.waits = Waits("the fold into Redis")
 
@@ -95,6 +99,11 @@ class Delivering:
         """Fold the records of `suppressions` into Redis."""
         rows = [((record.key or b"").decode(errors="replace"), record.value) for record in records]
         await self._fold(batch, lambda: self._suppressions.fold(rows))
+        return Done(records[-1].offset + 1)
+
+    async def fold_revocations(self, batch: Batch, records: Sequence[ConsumerRecord]) -> Done:
+        """Fold the records of `revocations` into Redis."""
+        await self._fold(batch, lambda: self._revocations.fold(revoked(records)))
         return Done(records[-1].offset + 1)
 
     def _read(

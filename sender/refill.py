@@ -1,8 +1,9 @@
 """Redis filled from the topics: all that it serves is there, too, but for what only it needs.
 
-What is put back: erasures, suppressions, confirmation links, deliveries with their counts, inboxes
-with their ids and what was read, and in the ledger that jobs came to an end. Everything is put back
-beside what is there already, and putting it back twice changes nothing, so live jobs may go on.
+What is put back: revocations, erasures, suppressions, confirmation links, deliveries with their
+counts, inboxes with their ids and what was read, and in the ledger that jobs came to an end.
+Everything is put back beside what is there already, and putting it back twice changes nothing, so
+live jobs may go on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from streams.jobs import (
 )
 from streams.logs import Logs, Progress
 from streams.records import timestamp
+from streams.revocations import Revocations
+from streams.revocations import said as revoked
 from streams.settings import Settings
 
 # Rows of one call: a few milliseconds in which Redis answers nobody else.
@@ -59,6 +62,7 @@ class Refill:
         self._inbox = Inbox(redis)
         self._log = DeliveryLog(redis)
         self._suppressions = Suppressions(redis)
+        self._revocations = Revocations(redis)
         self._links = ConfirmLinks(redis, settings)
         self._ledger = ledger
         self._wall = wall
@@ -72,6 +76,7 @@ class Refill:
         Raises RedisUnavailable and BrokerUnavailable: call it again from the beginning.
         """
         self.counts.clear()
+        await self._fill_revocations(logs, progress)
         # Who was erased is to be known before anything of theirs could come back.
         await self._read_erasures(logs, progress)
         await self._fill_links(logs, progress)
@@ -79,6 +84,8 @@ class Refill:
         await self._fill_inboxes(logs, progress)
         # Last: an address must not come back that was lifted while others were read.
         await self._fill_suppressions(logs, progress)
+        # Sockets that were let in while nobody could tell.
+        await self._revocations.tell_all()
         return self.counts
 
     async def _read_erasures(self, logs: Logs, progress: Progress | None) -> None:
@@ -180,3 +187,10 @@ class Refill:
             rows = [((one.key or b"").decode(errors="replace"), one.value) for one in records]
             await self._suppressions.fold(rows)
             self.counts["suppressions"] += len(rows)
+
+    async def _fill_revocations(self, logs: Logs, progress: Progress | None) -> None:
+        partitions = await logs.partitions(topics.REVOCATIONS.name)
+        async for records in logs.read(partitions, progress=progress):
+            rows = list(revoked(records))
+            await self._revocations.fold(rows, tell=False)
+            self.counts["revocations"] += len(rows)

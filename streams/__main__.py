@@ -12,6 +12,7 @@ COMMANDS: Final = {
         "streams.commands.dead_letters",
         "list, show and replay records that could not be used",
     ),
+    "key": ("streams.commands.key", "make an API key and its entry in CINEMA_API_KEYS"),
     "reconcile": (
         "streams.commands.reconcile",
         "read the topics and say whether all that came in and was decided is accounted for",

@@ -23,6 +23,7 @@ from streams.probes import silent
 from streams.processing import Processing
 from streams.progress import BUSY, POSITION, Progress
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.roll import SENDER, STREAMS, Roll
 from streams.serving import connect
 from streams.settings import Settings
@@ -118,6 +119,7 @@ class StreamsApp(CinemaApp):
             statuses=self.delivery_log.counts,
             campaigns=self.lookups.campaigns,
             peers=self.peers,
+            revocations=Revocations(self.redis),
             senders=lambda: self.roll.urls(SENDER),
             waiting=self.waiting,
         )

@@ -130,6 +130,15 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Revocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, or all of a person's, good for nothing any more (topic `revocations`).
+
+    Its key is a hash of whose or which (see streams/revocations.py).
+    """
+
+    at: datetime
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A record that could not be used (topic `dead_letters`).
 
@@ -172,6 +181,7 @@ encode = msgspec.json.Encoder().encode
 decode_job = msgspec.json.Decoder(Job).decode
 _decode_erase = msgspec.json.Decoder(Erase).decode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
+decode_revocation = msgspec.json.Decoder(Revocation).decode
 decode_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 _decode_entry = msgspec.json.Decoder(InboxEntry).decode
 _decode_read = msgspec.json.Decoder(InboxRead).decode

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -11,7 +14,9 @@ import jwt
 
 from streams.errors import NotAllowed, SettingsError
 from streams.fields import ID_LENGTH, ident
-from streams.settings import Settings
+from streams.settings import SECRET_LENGTH, Settings
+
+logger = logging.getLogger(__name__)
 
 # Proxies refuse headers over 8 KiB; no honest token comes near.
 TOKEN_LENGTH: Final = 8192
@@ -20,10 +25,15 @@ ALGORITHM_OF: Final = {"RSA": "RS256", "EC": "ES256", "oct": "HS256"}
 
 
 class Claims(NamedTuple):
-    """Who the token speaks for, and until when (Unix seconds)."""
+    """Who the token speaks for, and what it can be revoked by; times are Unix seconds.
+
+    A token that does not say when it was issued counts as older than any revocation.
+    """
 
     user_id: str
     expires_at: float
+    issued_at: float = 0.0
+    jti: str | None = None
 
 
 class _Key(NamedTuple):
@@ -38,16 +48,19 @@ class Tokens:
         """Read the keys; raises SettingsError where the file holds none that can be used."""
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer
-        self._keys: dict[str | None, _Key] = {}
+        self._secret: dict[str | None, _Key] = {}
         if settings.jwt_secret and "HS256" in settings.jwt_algorithms:
-            self._keys[None] = _Key(settings.jwt_secret, "HS256")
-        if settings.jwks_file is not None:
-            self._keys.update(_read(settings.jwks_file, settings.jwt_algorithms))
+            self._secret[None] = _Key(settings.jwt_secret, "HS256")
+        self._file = settings.jwks_file
+        self._allowed = settings.jwt_algorithms
+        self._stamp = _stamp(self._file)
+        self._keys = self._secret | self._read()
 
     def verify(self, token: str) -> Claims:
         """Return the token's claims; raises NotAllowed for any token that is not in order."""
         if len(token) > TOKEN_LENGTH:
             raise NotAllowed("the token is too long")
+        self._look()
         try:
             key = self._keys[jwt.get_unverified_header(token).get("kid")]
             payload = jwt.decode(
@@ -64,14 +77,54 @@ class Tokens:
                     "verify_iat": False,
                 },
             )
-            expires_at = float(int(payload["exp"]))
+            expires_at, issued_at = float(int(payload["exp"])), _issued_at(payload)
         except jwt.ExpiredSignatureError:
             raise NotAllowed("the token has expired") from None
         except KeyError:
             raise NotAllowed("no key for the token's kid") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise NotAllowed(f"the token is not valid ({type(error).__name__})") from None
-        return Claims(_subject(payload["sub"]), expires_at)
+        return Claims(_subject(payload["sub"]), expires_at, issued_at, _name(payload.get("jti")))
+
+    def _look(self) -> None:
+        """Take the key set's file as it is now: keys come and go without a restart."""
+        stamp = _stamp(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keys = self._secret | self._read()
+        except SettingsError as error:
+            # Written half, or gone for a moment: the keys of before are better than none.
+            logger.error("the keys stay as they were: %s", error)
+        else:
+            logger.warning("the key set was read again: %d keys", len(self._keys))
+
+    def _read(self) -> dict[str | None, _Key]:
+        if self._file is None:
+            return {}
+        return dict(_read(self._file, self._allowed).items())
+
+
+def _stamp(path: Path | None) -> tuple[int, ...] | None:
+    """Return what changes with a file: one that is replaced has another inode."""
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _issued_at(payload: Mapping[str, Any]) -> float:
+    value = payload.get("iat")
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def _name(value: object) -> str | None:
+    """Return the token's own id where it is one (RFC 7519, 4.1.7)."""
+    return value if isinstance(value, str) and value else None
 
 
 def _subject(value: object) -> str:
@@ -90,6 +143,8 @@ def _read(path: Path, allowed: tuple[str, ...]) -> Mapping[str, _Key]:
         entries = json.loads(path.read_bytes())["keys"]
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingsError(f"{name}: is no JSON Web Key Set") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SettingsError(f"{name}: is no JSON Web Key Set")
     keys: dict[str, _Key] = {}
     for entry in entries:
         kid, algorithm = entry.get("kid"), entry.get("alg") or ALGORITHM_OF.get(entry.get("kty"))
@@ -100,7 +155,12 @@ def _read(path: Path, allowed: tuple[str, ...]) -> Mapping[str, _Key]:
         try:
             keys[kid] = _Key(jwt.PyJWK(entry, algorithm), algorithm)
         except jwt.PyJWTError as error:
-            raise SettingsError(f"{name}: the key {kid!r} cannot be read: {error}") from None
+            # Without its words: they may show the key.
+            raise SettingsError(
+                f"{name}: the key {kid!r} cannot be read ({type(error).__name__})"
+            ) from None
+        if algorithm == "HS256" and len(keys[kid].key.key) < SECRET_LENGTH:
+            raise SettingsError(f"{name}: the key {kid!r} is shorter than {SECRET_LENGTH} bytes")
     if not keys:
         raise SettingsError(f"{name}: holds no key for {', '.join(allowed)}")
     return keys

@@ -86,6 +86,12 @@ INBOX: Final = Topic(
 CONFIRMATIONS: Final = Topic("confirmations", "user_id", jobs.Confirmation)
 DEAD_LETTERS: Final = Topic("dead_letters", "topic/partition/offset", jobs.DeadLetter)
 SUPPRESSIONS: Final = Topic("suppressions", "address hash", jobs.Suppression, compacted=True)
+REVOCATIONS: Final = Topic(
+    "revocations",
+    "token hash",
+    jobs.Revocation,
+    retention=timedelta(days=400),
+)
 
 INPUTS: Final = (
     USERS,
@@ -111,6 +117,7 @@ OUTPUTS: Final = (
     CONFIRMATIONS,
     DEAD_LETTERS,
     SUPPRESSIONS,
+    REVOCATIONS,
 )
 TOPICS: Final = {topic.name: topic for topic in INPUTS + OUTPUTS}
 

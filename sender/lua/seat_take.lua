@@ -1,10 +1,10 @@
 -- Gives a socket a seat and takes the oldest from a user who has too many, on whatever worker.
--- ARGV: user, worker, seat ("worker/number"), seats allowed, ttl of the row and of a worker in s.
+-- ARGV: user, worker, seat ("worker/number"), seats allowed, ttl of the row and of a worker in s,
+-- since when (Unix time).
 -- Seats of workers that no longer say they live (key `wl:` .. worker) are free.
 local key = 'ws:' .. ARGV[1]
-local time = redis.call('TIME')
 redis.call('SET', 'wl:' .. ARGV[2], '1', 'EX', ARGV[6])
-redis.call('ZADD', key, time[1] * 1000000 + time[2], ARGV[3])
+redis.call('ZADD', key, ARGV[7], ARGV[3])
 redis.call('EXPIRE', key, ARGV[5])
 local taken = {}
 for _, seat in ipairs(redis.call('ZRANGE', key, 0, -1)) do

@@ -19,6 +19,7 @@ from sender.web.site import SenderSite
 from sender.web.sockets import Sockets
 from sender.web.unsubscribe import Unsubscribe
 from sender.web.upstream import Upstream
+from sender.web.watch import Watch
 from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
@@ -29,17 +30,20 @@ __all__ = ["SenderSite", "mount"]
 
 def mount(web_app: web.Application, site: SenderSite) -> None:
     """Add the handlers, and what runs behind them as long as the app does."""
-    guard = Guard(site.settings)
+    guard = Guard(site.settings, site.revocations)
     pages = Pages(site.settings.default_locale)
     hub = Hub(site.settings.redis)
     reads = Reads(site.inbox, site.produce)
+    watch = Watch(site.revocations)
     upstream = Upstream(site.streams)
 
     async def background(web_app: web.Application) -> AsyncIterator[None]:
         await hub.start()
         await site.seats.start()
         await reads.start()
+        await watch.start()
         yield
+        await watch.stop()
         await reads.stop()
         await site.seats.stop()
         await hub.stop()
@@ -51,7 +55,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
     web_app.on_response_prepare.append(secure)
     web_app.cleanup_ctx.extend((background, upstream.run))
     Health(site.waiting, site.metrics, site.paused).mount(web_app)
-    Sockets(site, guard.tokens, hub, reads).mount(web_app)
+    Sockets(site, guard.tokens, hub, reads, watch).mount(web_app)
     Confirm(site, pages).mount(web_app)
     Unsubscribe(site, pages).mount(web_app)
     Preferences(site, pages, upstream).mount(web_app)

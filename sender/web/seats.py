@@ -48,9 +48,15 @@ class Seats:
         """Return a name for a new socket of this worker."""
         return f"{self._worker}/{next(self._numbers)}".encode()
 
-    async def take(self, user_id: str, seat: bytes) -> None:
-        """Seat a socket; raises RedisUnavailable while Redis is away."""
-        await self._take(digest(user_id), self._worker, seat, SEATS, ROW_SECONDS, DEAD_SECONDS)
+    async def take(self, user_id: str, seat: bytes, since: float) -> None:
+        """Seat a socket that said who it is at that Unix time; the oldest is who said so first.
+
+        Not who comes first here: calls of sockets that open together overtake each other. Raises
+        RedisUnavailable while Redis is away.
+        """
+        await self._take(
+            digest(user_id), self._worker, seat, SEATS, ROW_SECONDS, DEAD_SECONDS, since
+        )
 
     async def leave(self, user_id: str, seat: bytes) -> None:
         """Free the seat; with Redis away it stays taken until the row or the worker is gone."""

@@ -16,6 +16,7 @@ from sender.web.feed import Feed
 from sender.web.incoming import Incoming
 from sender.web.line import FAILED, TOO_MANY, TRY_LATER, UNAUTHORIZED, Line
 from sender.web.reads import Reads
+from sender.web.watch import Watch
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
 from streams.tasks import end
 from streams.tokens import Claims, Tokens
@@ -48,6 +49,7 @@ class Session:
         "_told",
         "_unread",
         "_user",
+        "_watch",
     )
 
     def __init__(
@@ -56,6 +58,7 @@ class Session:
         claims: Claims,
         *,
         tokens: Tokens,
+        watch: Watch,
         inbox: Inbox,
         reads: Reads,
         feed: Feed,
@@ -68,6 +71,7 @@ class Session:
         self._socket = line.socket
         self._user = claims.user_id
         self._tokens = tokens
+        self._watch = watch
         self._inbox = inbox
         self._reads = reads
         self._feed = feed
@@ -223,13 +227,14 @@ class Session:
         except InvalidRecord as error:
             await self._answer(frames.Error("bad_frame", str(error)))
         except RedisUnavailable:
-            await self._answer(frames.Error("unavailable", "not marked: try again in a moment"))
+            await self._answer(frames.Error("unavailable", "not done: try again in a moment"))
 
     async def _renew(self, token: str) -> None:
         try:
             claims = self._tokens.verify(token)
             if claims.user_id != self._user:
                 raise NotAllowed("the token is another person's")
+            await self._watch.admit(self._line, claims)
         except NotAllowed as error:
             await self._send(frames.Error("unauthorized", str(error)))
             self._line.end(UNAUTHORIZED, "bad token")

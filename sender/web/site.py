@@ -11,6 +11,7 @@ from sender.links import ConfirmLinks, LinkMaker
 from sender.render import Renderer
 from sender.web.seats import Seats
 from streams.metrics import Metrics
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.web.health import Paused, Waiting
 from streams.web.site import Produce
@@ -31,6 +32,7 @@ class SenderSite:
     seats: Seats
     links: LinkMaker
     confirm_links: ConfirmLinks
+    revocations: Revocations
     now: Callable[[], datetime]
     renderer: Renderer
     streams: Callable[[], Awaitable[Sequence[str]]]

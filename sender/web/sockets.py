@@ -23,6 +23,7 @@ from sender.web.line import (
 from sender.web.reads import Reads
 from sender.web.session import EXPIRED, Session
 from sender.web.site import SenderSite
+from sender.web.watch import Watch
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
 from streams.tokens import Tokens
 from streams.web.answers import problem
@@ -41,8 +42,11 @@ UNREAD_BYTES: Final = 1 << 14
 class Sockets:
     """All sockets of this worker."""
 
-    def __init__(self, site: SenderSite, tokens: Tokens, hub: Hub, reads: Reads) -> None:
+    def __init__(
+        self, site: SenderSite, tokens: Tokens, hub: Hub, reads: Reads, watch: Watch
+    ) -> None:
         """Take what the handler needs."""
+        self._watch = watch
         self._site = site
         self._tokens = tokens
         self._hub = hub
@@ -86,6 +90,7 @@ class Sockets:
             pass  # The client left in the middle of it.
         finally:
             self._open.discard(line)
+            self._watch.forget(line)
         return socket
 
     async def _serve(self, line: Line) -> None:
@@ -93,6 +98,7 @@ class Sockets:
         line.end_at(time.time() + FIRST_SECONDS, NO_TOKEN, "no token in 5 s")
         incoming = Incoming(line)
         message = await incoming.next()
+        since = time.time()
         if message is None:
             return
         older = False
@@ -102,10 +108,14 @@ class Sockets:
             first = frames.read_first(message.data)
             older = isinstance(first, str)
             claims = self._tokens.verify(first if isinstance(first, str) else first.token)
+            await self._watch.admit(line, claims)
         except (InvalidRecord, NotAllowed) as error:
             text = frames.text_of(frames.Error("unauthorized", str(error)))
             await socket.send_str("Error" if older else text)
             line.end(UNAUTHORIZED, "bad token")
+            return
+        except RedisUnavailable:
+            await self._later(line, older=older)
             return
         line.end_at(claims.expires_at, UNAUTHORIZED, EXPIRED)
         feed = Feed(self._site.seats.name())
@@ -113,6 +123,7 @@ class Sockets:
             line,
             claims,
             tokens=self._tokens,
+            watch=self._watch,
             inbox=self._site.inbox,
             reads=self._reads,
             feed=feed,
@@ -123,18 +134,21 @@ class Sockets:
         try:
             # In this order: a message is published only to those who listen.
             await self._hub.join(claims.user_id, feed)
-            await self._site.seats.take(claims.user_id, feed.seat)
+            await self._site.seats.take(claims.user_id, feed.seat, since)
             if not line.over:
                 await session.run()
         except RedisUnavailable:
-            if not older:
-                text = frames.text_of(frames.Error("unavailable", "try again in a moment"))
-                await socket.send_str(text)
-            line.end(TRY_LATER, "try again in a moment")
+            await self._later(line, older=older)
         finally:
             await self._hub.leave(claims.user_id, feed)
             if not feed.evicted:
                 await self._site.seats.leave(claims.user_id, feed.seat)
+
+    async def _later(self, line: Line, *, older: bool) -> None:
+        if not older:
+            text = frames.text_of(frames.Error("unavailable", "try again in a moment"))
+            await line.socket.send_str(text)
+        line.end(TRY_LATER, "try again in a moment")
 
     async def _stop(self, web_app: web.Application) -> None:
         self._stopping = True

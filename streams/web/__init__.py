@@ -25,7 +25,7 @@ __all__ = ["BODY_LIMIT", "Site", "login_link", "mount"]
 
 def mount(web_app: web.Application, site: Site) -> None:
     """Add the handlers; the application wants `client_max_size=BODY_LIMIT`."""
-    guard = Guard(site.settings)
+    guard = Guard(site.settings, site.revocations)
     pages = Pages(site.settings.default_locale)
     peers = Peers()
     web_app.cleanup_ctx.append(peers.run)

@@ -11,6 +11,7 @@ from aiohttp import web
 from streams import links
 from streams.errors import InvalidLink, NotAllowed
 from streams.keys import Keys, Scope
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.tokens import Tokens
 from streams.web.answers import problem, unauthorized
@@ -27,19 +28,20 @@ FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 class Guard:
     """Answers who is asking. Every method returns None for yes and the refusal for no."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, revocations: Revocations) -> None:
         """Read the keys and secrets; raises SettingsError for a wrong one."""
+        self._revocations = revocations
         self.keys = Keys(settings.api_keys)
         self.tokens = Tokens(settings)
         self._loopback = settings.intake_loopback
         self._secure = settings.public_url.startswith("https://")
         self._links = links.Tokens(settings.link_secret)
 
-    def intake(self, request: web.Request) -> web.Response | None:
-        """Let those with a key of scope intake post, and loopback peers where that is set."""
+    def intake(self, request: web.Request, topic: str) -> web.Response | None:
+        """Let those post whose key has the scope, all or that topic's; loopback where it is set."""
         if "Authorization" not in request.headers and self._loopback and from_loopback(request):
             return None
-        return self._key(request, "intake")
+        return self._key(request, "intake", f"intake/{topic}")
 
     def reader(self, request: web.Request) -> web.Response | None:
         """Let those with a key of scope read in, or with the cookie that stands for one."""
@@ -47,14 +49,19 @@ class Guard:
             return None
         return self._key(request, "read")
 
-    def person(self, request: web.Request, user_id: str) -> web.Response | None:
-        """Let readers in, and the person with a token of their own."""
+    async def person(self, request: web.Request, user_id: str) -> web.Response | None:
+        """Let readers in, and the person with a token of their own.
+
+        Raises RedisUnavailable where nobody can tell whether the token was revoked: a token that
+        was taken away must not come back to life with an outage.
+        """
         bearer = _bearer(request)
         # A JWT has two dots (RFC 7515, 7.1); a key may have them too, so keys come first.
         if bearer is None or self.keys.scopes(bearer) or bearer.count(".") != 2:
             return self.reader(request)
         try:
             claims = self.tokens.verify(bearer)
+            await self._revocations.check(claims)
         except NotAllowed as error:
             return unauthorized(str(error))
         if claims.user_id != user_id:
@@ -94,12 +101,12 @@ class Guard:
             return False
         return True
 
-    def _key(self, request: web.Request, scope: Scope) -> web.Response | None:
+    def _key(self, request: web.Request, scope: Scope, *also: str) -> web.Response | None:
         bearer = _bearer(request)
         scopes = self.keys.scopes(bearer) if bearer else frozenset()
         if not scopes:
             return unauthorized("wants `Authorization: Bearer KEY` with a key we know", 40101)
-        if scope not in scopes:
+        if scopes.isdisjoint({scope, *also}):
             return problem(403, f"the key lacks the scope {scope}", 40301)
         return None
 

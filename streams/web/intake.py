@@ -74,7 +74,7 @@ class Intake:
 
     async def post(self, request: web.Request) -> web.Response:
         """Write the records in their order and answer once the broker has acknowledged them."""
-        if (refusal := self._guard.intake(request)) is not None:
+        if (refusal := self._guard.intake(request, request.match_info["topic"])) is not None:
             return refusal
         settings = self._site.settings
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from streams.metrics import Metrics
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.web.health import Waiting
 
@@ -41,5 +42,6 @@ class Site:
     statuses: Callable[[], Awaitable[Mapping[str, Mapping[str, int]]]]
     campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
+    revocations: Revocations
     senders: Callable[[], Awaitable[Sequence[str]]]
     waiting: Waiting

@@ -39,7 +39,7 @@ class Users:
     async def statistics(self, request: web.Request) -> web.Response:
         """Answer from the tables if the person lives here, else ask the worker where they do."""
         user_id = request.match_info["user_id"]
-        if (refusal := self._refuse(request, user_id)) is not None:
+        if (refusal := await self._refuse(request, user_id)) is not None:
             return refusal
         month = request.query.get("month")
         if month is not None and not re.fullmatch(MONTH, month):
@@ -52,14 +52,14 @@ class Users:
     async def deliveries(self, request: web.Request) -> web.Response:
         """List what was sent to the person and what was not, newest first, each with why."""
         user_id = request.match_info["user_id"]
-        if (refusal := self._refuse(request, user_id)) is not None:
+        if (refusal := await self._refuse(request, user_id)) is not None:
             return refusal
         return answer(await self._site.deliveries(user_id))
 
     async def preferences(self, request: web.Request) -> web.Response:
         """Say what holds for a person now: their own choices over the profile."""
         user_id = request.match_info["user_id"]
-        if (refusal := self._refuse(request, user_id)) is not None:
+        if (refusal := await self._refuse(request, user_id)) is not None:
             return refusal
         path = f"/users/{quote(user_id, safe='')}/preferences"
         return await self._owner(request, user_id, path, lambda: self._site.preferences(user_id))
@@ -98,8 +98,8 @@ class Users:
         except NotKept as error:
             return problem(404, str(error))
 
-    def _refuse(self, request: web.Request, user_id: str) -> web.Response | None:
-        if (refusal := self._guard.person(request, user_id)) is not None:
+    async def _refuse(self, request: web.Request, user_id: str) -> web.Response | None:
+        if (refusal := await self._guard.person(request, user_id)) is not None:
             return refusal
         if len(user_id) > ID_LENGTH:
             return problem(404, "Not Found")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from streams.commands.key import main
 from streams.errors import SettingsError
-from streams.keys import SCOPES, Keys
+from streams.keys import SCOPES, Keys, entry_of, new_key
 
 KEY = "sixteen-bytes-at-least"
 
@@ -36,3 +37,30 @@ def test_no_key_is_kept_in_clear() -> None:
     keys = Keys([KEY])
     assert KEY not in repr(vars(keys))
     assert KEY.encode() not in repr(vars(keys)).encode()
+
+
+def test_the_setting_may_hold_the_hash_in_place_of_the_key() -> None:
+    key = new_key()
+    entry = entry_of(key, ["intake/activity", "read"])
+    assert key not in entry
+    assert Keys([entry]).scopes(key) == {"intake/activity", "read"}
+    assert Keys([entry_of(key)]).scopes(key) == SCOPES
+
+
+def test_who_steals_the_setting_cannot_use_the_hash_as_a_key() -> None:
+    entry = entry_of(new_key())
+    for stolen in (entry, entry.removeprefix("sha256-")):
+        assert Keys([entry]).scopes(stolen) == frozenset()
+
+
+def test_a_scope_of_a_topic_that_does_not_exist_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match="intake/TOPIC"):
+        Keys([f"{KEY}:intake/outbox"])
+
+
+def test_the_command_makes_a_key_whose_entry_opens_what_it_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["intake/letters"]) == 0
+    words = capsys.readouterr().out.split()
+    assert Keys([words[3]]).scopes(words[1]) == {"intake/letters"}

@@ -64,7 +64,22 @@ def signed(key: Any = SECRET, alg: str = "HS256", kid: str | None = None, **chan
 
 def test_a_token_without_a_kid_is_checked_with_the_secret(tokens: Tokens) -> None:
     until = int(time.time()) + 1000
-    assert tokens.verify(signed(exp=until)) == ("u", until)
+    assert tokens.verify(signed(exp=until)) == ("u", until, 0, None)
+
+
+def test_what_a_token_can_be_revoked_by_is_read(tokens: Tokens) -> None:
+    found = tokens.verify(signed(iat=1700000000, jti="one"))
+    assert (found.issued_at, found.jti) == (1700000000, "one")
+
+
+@pytest.mark.parametrize("iat", [None, "now", True, [], float("nan"), float("inf"), 10**400])
+def test_a_token_that_does_not_say_when_it_was_issued_counts_as_old_or_is_refused(
+    tokens: Tokens, iat: Any
+) -> None:
+    try:
+        assert tokens.verify(signed(iat=iat)).issued_at in (0, 1)
+    except NotAllowed:
+        assert iat == 10**400
 
 
 @pytest.mark.parametrize(
@@ -193,6 +208,9 @@ def test_an_algorithm_that_is_not_allowed_leaves_its_keys_out(key_set: Path) -> 
         '{"keys": [{"kty": "oct", "k": "AAAA"}]}',
         '{"keys": [{"kid": "a", "kty": "RSA", "n": "!", "e": "AQAB"}]}',
         json.dumps({"keys": [jwk("same", EC), jwk("same", OCT)]}),
+        json.dumps({"keys": [jwk("short", "fifteen-bytes!!")]}),
+        '{"keys": ["a"]}',
+        '{"keys": {"a": 1}}',
     ],
 )
 def test_a_key_set_that_is_of_no_use_stops_the_start(tmp_path: Path, text: str) -> None:
@@ -207,3 +225,53 @@ def test_no_error_repeats_the_token(tokens: Tokens) -> None:
         with pytest.raises(NotAllowed) as caught:
             tokens.verify(token)
         assert token not in str(caught.value)
+
+
+# -- keys that come and go without a restart
+
+
+def rewrite(path: Path, *keys: dict[str, Any]) -> None:
+    """Put another file in its place, as a secret's mount or a careful writer does."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({"keys": keys}))
+    new.replace(path)
+
+
+def test_a_key_that_is_added_to_the_file_is_taken_without_a_restart(
+    tokens: Tokens, key_set: Path
+) -> None:
+    new = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(NotAllowed):
+        tokens.verify(signed(new, "ES256", "next"))
+    rewrite(key_set, jwk("r", RSA), jwk("next", new))
+    assert tokens.verify(signed(new, "ES256", "next")).user_id == "u"
+    assert tokens.verify(signed(RSA, "RS256", "r")).user_id == "u"
+    assert tokens.verify(signed()).user_id == "u"
+
+
+def test_a_key_that_has_left_the_file_opens_nothing_any_more(tokens: Tokens, key_set: Path) -> None:
+    rewrite(key_set, jwk("e", EC))
+    with pytest.raises(NotAllowed):
+        tokens.verify(signed(RSA, "RS256", "r"))
+
+
+@pytest.mark.parametrize("text", ["", '{"keys": [', '{"keys": []}', None])
+def test_a_file_that_is_half_written_or_gone_leaves_the_keys_as_they_were(
+    tokens: Tokens, key_set: Path, text: str | None
+) -> None:
+    if text is None:
+        key_set.unlink()
+    else:
+        key_set.write_text(text)
+    assert tokens.verify(signed(RSA, "RS256", "r")).user_id == "u"
+    rewrite(key_set, jwk("e", EC))
+    assert tokens.verify(signed(EC, "ES256", "e")).user_id == "u"
+
+
+def test_no_error_of_a_key_set_shows_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    secret = jwk("h", OCT, alg="HS256")
+    path.write_text(json.dumps({"keys": [{**secret, "kty": ""}]}))
+    with pytest.raises(SettingsError) as caught:
+        Tokens(Settings(jwks_file=path))
+    assert secret["k"] not in str(caught.value)

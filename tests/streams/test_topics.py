@@ -37,6 +37,7 @@ def test_the_topics_are_those_of_the_contract() -> None:
         "confirmations",
         "dead_letters",
         "suppressions",
+        "revocations",
     }
     assert len(TOPICS) == len(INPUTS) + len(OUTPUTS)
 
@@ -51,7 +52,7 @@ def test_what_is_compacted_keeps_its_keys_for_ever_and_nothing_else_after_thirty
 
 
 def test_everything_else_is_kept_for_thirty_days() -> None:
-    odd = {"inbox": 400 * DAY_MS, "clock": DAY_MS // 24}
+    odd = {"inbox": 400 * DAY_MS, "revocations": 400 * DAY_MS, "clock": DAY_MS // 24}
     for name, topic in TOPICS.items():
         if not topic.compacted:
             assert topic.config["cleanup.policy"] == "delete"

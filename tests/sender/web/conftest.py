@@ -34,6 +34,7 @@ from streams.errors import BrokerUnavailable
 from streams.jobs import Cause, InboxEntry, Job
 from streams.metrics import Metrics
 from streams.records import Output
+from streams.revocations import Revocations
 from streams.serving import connect
 from streams.settings import Settings
 from tests.sender.web.raw import Raw
@@ -180,6 +181,7 @@ async def start(
                 seats=Seats(redis),
                 links=LinkMaker(changed),
                 confirm_links=ConfirmLinks(redis, changed),
+                revocations=Revocations(redis),
                 now=lambda: neighbours.now,
                 renderer=Renderer(changed, folder) if folder else renderer,
                 streams=neighbours.streams_now,

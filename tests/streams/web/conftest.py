@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from redis.asyncio import Redis
 
 from streams.errors import BrokerUnavailable, Recovering, RedisUnavailable
 from streams.events import now_utc
 from streams.jobs import Cause, Delivery
 from streams.metrics import Metrics, Row
 from streams.records import Output
+from streams.revocations import Revocations
+from streams.serving import connect
 from streams.settings import Settings
 from streams.web import BODY_LIMIT, Site, mount
 
@@ -104,7 +107,15 @@ def neighbours() -> Neighbours:
 
 
 @pytest.fixture
-async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Start]:
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def start(settings: Settings, neighbours: Neighbours, redis: Redis) -> AsyncIterator[Start]:
     """Start a worker's pages; settings may be changed by keyword."""
     clients: list[Client] = []
 
@@ -124,6 +135,7 @@ async def start(settings: Settings, neighbours: Neighbours) -> AsyncIterator[Sta
                 statuses=them.statuses_now,
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
+                revocations=Revocations(redis),
                 senders=them.senders_now,
                 waiting=them.waiting,
             ),

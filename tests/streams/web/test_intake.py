@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.fields import user_of
+from streams.keys import entry_of, new_key
 from streams.topics import INPUTS, OUTPUTS, VALUE_LIMIT
 from streams.web import BODY_LIMIT
 from streams.web.intake import RECORDS_LIMIT, Record, Refusal, key_of, output, parse
@@ -161,6 +162,15 @@ async def test_a_key_of_scope_intake_may_post(client: Client) -> None:
         client, "monthly_statistic", TRIGGER, Authorization="Bearer key-that-may-only-post"
     )
     assert response.status == 200
+
+
+async def test_a_key_of_one_topic_posts_there_and_nowhere_else(start: Start) -> None:
+    key = new_key()
+    client = await start(api_keys=(entry_of(key, ["intake/monthly_statistic"]),))
+    authorization = f"Bearer {key}"
+    posted = await post(client, "monthly_statistic", TRIGGER, Authorization=authorization)
+    refused = await post(client, "activity", TRIGGER, Authorization=authorization)
+    assert (posted.status, refused.status) == (200, 403)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ import time
 
 import jwt
 import pytest
+from redis.asyncio import Redis
 
+from streams.events import now_utc
 from streams.links import Tokens
+from streams.revocations import Revocations, of_token
 from tests.streams.web.conftest import KEY, SECRET, Client, Neighbours, Start, delivery
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -45,6 +48,24 @@ async def test_without_key_or_token_it_is_401(client: Client, path: str) -> None
     assert (await client.get(f"/users/u/{path}")).status == 401
     wrong = {"Authorization": "Bearer not-a-key-of-ours"}
     assert (await client.get(f"/users/u/{path}", headers=wrong)).status == 401
+
+
+async def test_a_revoked_token_reads_nothing_any_more(client: Client, redis: Redis) -> None:
+    headers = token("u", jti="stolen")
+    assert (await client.get("/users/u/statistics", headers=headers)).status == 200
+    await Revocations(redis).fold([(of_token("stolen"), now_utc())])
+    for path in ("statistics", "deliveries"):
+        assert (await client.get(f"/users/u/{path}", headers=headers)).status == 401
+    assert (await client.get("/users/u/statistics", headers=token("u"))).status == 200
+
+
+async def test_while_nobody_can_tell_what_was_revoked_no_token_reads(
+    client: Client, redis: Redis
+) -> None:
+    await redis.set("filling", "somebody")
+    response = await client.get("/users/u/statistics", headers=token("u"))
+    assert (response.status, "Retry-After" in response.headers) == (503, True)
+    assert (await client.get("/users/u/statistics", headers=AUTH)).status == 200
 
 
 async def test_an_expired_token_is_401(client: Client) -> None:
