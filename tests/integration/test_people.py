@@ -15,16 +15,21 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 CONFIRM: Final = re.compile(r"/confirm/[0-9a-f]{32}")
 
 
-async def test_a_profile_replaces_the_one_before_and_mails_follow_it(cinema: Cinema) -> None:
-    await cinema.to_daytime()
-    user = await cinema.person(username="Old Name")
-    await cinema.person(user_id=user, username="New Name", email=f"new-{user}@example.com")
+async def tell_of_an_episode(cinema: Cinema, user: str) -> None:
+    """Let a series that someone follows have a new episode."""
     series = cinema.name("series")
     await cinema.send("bookmarks", {"user_id": user, "series_id": series, "added": True}, user)
     await cinema.settle()
     episode = {"series_id": series, "serial_name": "Lost Reels", "link": "https://c.example/1"}
     await cinema.send("episodes", episode, series)
     await cinema.settle()
+
+
+async def test_a_profile_replaces_the_one_before_and_mails_follow_it(cinema: Cinema) -> None:
+    await cinema.to_daytime()
+    user = await cinema.person(username="Old Name")
+    await cinema.person(user_id=user, username="New Name", email=f"new-{user}@example.com")
+    await tell_of_an_episode(cinema, user)
     (mail,) = await cinema.mails(f"new-{user}@example.com")
     assert "New Name" in mail.text
     assert await cinema.mails(f"{user}@example.com") == []
@@ -199,12 +204,7 @@ async def test_the_preferences_page_shows_what_holds_and_why_somebody_left(
 ) -> None:
     await cinema.to_daytime()
     user = await cinema.person(locale="ru", timezone="Asia/Kathmandu")
-    series = cinema.name("series")
-    await cinema.send("bookmarks", {"user_id": user, "series_id": series, "added": True}, user)
-    await cinema.settle()
-    episode = {"series_id": series, "serial_name": "Lost Reels", "link": "https://c.example/1"}
-    await cinema.send("episodes", episode, series)
-    await cinema.settle()
+    await tell_of_an_episode(cinema, user)
     (mail,) = await cinema.mails(f"{user}@example.com")
     leave, prefer = (
         next(iter(re.findall(rf"http://\S+/{page}/\S+", mail.text)))
