@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -31,16 +32,20 @@ SLICE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests a second, and so many at once after a pause; `what` it is by, in a word."""
+    """So many requests a second, and so many at once after a pause; `what` it is by, in a word.
+
+    A worker takes `lump` requests in one call, and lets as many through without asking again.
+    """
 
     what: str
     a_second: int
     burst: int
+    lump: int = 1
 
 
 #: A program that we know: more than one worker takes in, so that it is held back only where it
-#: would crowd out others.
-KEY: Final = Rate("key", 5_000, 10_000)
+#: would crowd out others. A call costs as much as taking in an event: here 1 in 50 pays it.
+KEY: Final = Rate("key", 5_000, 10_000, lump=50)
 #: Anybody else: a page with all its parts, for a household or an office behind one address.
 ADDRESS: Final = Rate("address", 50, 200)
 #: A person with a token of their own, from however many addresses.
@@ -71,12 +76,17 @@ class Limits:
         self._script = Script(redis, "streams", "limits_take")
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
+        # What lumps hold that was not used; of rates that have lumps, as many as there are keys.
+        self._left: Counter[tuple[Rate, str]] = Counter()
         # While Redis is away: when to look again.
         self._again_at: float | None = None
 
     async def take(self, *asked: tuple[Rate, str]) -> Refused | None:
         """Count a request under all these rates, or under none and return which one refuses it."""
         if not asked:
+            return None
+        if len(asked) == 1 and self._left[asked[0]] > 0:
+            self._left[asked[0]] -= 1
             return None
         if self._again_at is not None:
             now = time.monotonic()
@@ -104,7 +114,8 @@ class Limits:
             args.append(len(asked))
             for rate, who in asked:
                 interval = 1_000_000 // rate.a_second
-                args += digest(f"{rate.what} {who}"), interval, interval * (rate.burst - 1)
+                early = interval * (rate.burst - rate.lump)
+                args += digest(f"{rate.what} {who}"), interval * rate.lump, early
         try:
             async with asyncio.timeout(WITHIN):
                 found = await self._script(*args)
@@ -115,6 +126,14 @@ class Limits:
             return [None] * len(group)
         self._again_at = None
         return [
-            Refused(asked[number - 1][0].what, wait / 1e6) if number else None
+            self._answer(asked, number, wait)
             for (asked, _), number, wait in zip(group, found[::2], found[1::2], strict=True)
         ]
+
+    def _answer(self, asked: Asked, number: int, wait: int) -> Refused | None:
+        if number:
+            return Refused(asked[number - 1][0].what, wait / 1e6)
+        for one in asked:
+            if one[0].lump > 1:
+                self._left[one] += one[0].lump - 1
+        return None

@@ -73,6 +73,27 @@ async def test_who_asks_too_much_takes_nothing_from_another(redis: Redis) -> Non
     assert await counted.take((SLOW, "b")) is None
 
 
+async def test_what_is_taken_in_lumps_is_all_used_and_never_more(redis: Redis) -> None:
+    counted, rate = Limits(redis), Rate("lumps", 10, 40, lump=20)
+    passed = sum([await let_through(counted, 1, (rate, "a")) for _ in range(60)])
+    assert passed == 40
+    # Those that ask at once take a lump each: what they do not use is kept for those who follow.
+    passed = await let_through(counted, 2, (rate, "b")) + await let_through(
+        counted, 98, (rate, "b")
+    )
+    assert passed == 40
+
+
+async def test_a_lump_asks_redis_once(redis: Redis) -> None:
+    counted, rate = Limits(redis), Rate("lumps", 10, 40, lump=20)
+    before = (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
+    for _ in range(20):
+        await counted.take((rate, "a"))
+    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    # The first time Redis may not know the script.
+    assert after - before <= 2
+
+
 async def test_what_one_limit_refuses_counts_for_none(redis: Redis) -> None:
     counted = Limits(redis)
     assert await let_through(counted, 20, (SLOW, "a"), (TIGHT, "a")) in (1, 2)
