@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from streams.errors import RedisUnavailable
 from streams.serving import Script, digest
 
 logger = logging.getLogger(__name__)
@@ -102,7 +100,12 @@ class Limits:
     async def _ask(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
-            for (_, waiting), refused in zip(group, await self._answers(group), strict=True):
+            answers = await self._answers(group)
+            if self._again_at is not None:
+                # Nobody waits for the same silence twice.
+                group, self._waiting = group + self._waiting, []
+                answers = [None] * len(group)
+            for (_, waiting), refused in zip(group, answers, strict=True):
                 # Who asked may have hung up.
                 if not waiting.done():
                     waiting.set_result(refused)
@@ -119,11 +122,12 @@ class Limits:
         try:
             async with asyncio.timeout(WITHIN):
                 found = await self._script(*args)
-        except (RedisUnavailable, RedisError, TimeoutError) as error:
+        except Exception as error:
+            # Whatever it is: a door that waits for its counter is closed.
             if self._again_at is None:
-                logger.warning("no limits are held until Redis answers: %s", error or "silence")
+                logger.warning("no limits are held until Redis answers: %r", error)
             self._again_at = time.monotonic() + LOOK_AGAIN
-            return [None] * len(group)
+            return []
         self._again_at = None
         return [
             self._answer(asked, number, wait)
