@@ -189,6 +189,8 @@ SETTINGS: Final = {
     "Mail scanners that follow links then confirm, too",
     "intake_loopback": "true: programs on the same machine may post without a key",
     "allowed_origins": "origins whose pages may open `/ws`",
+    "trusted_proxies": "networks of the proxies in front, such as `10.0.0.0/24,192.0.2.7`, whose "
+    "`X-Forwarded-For` is believed ([rate limits](#rate-limits))",
     "streams_port": "where the streams worker listens",
     "sender_port": "where the sender worker listens",
     "web_bind": "the address both listen on; other workers must reach it for `/users/…`",

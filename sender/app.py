@@ -39,6 +39,7 @@ from streams.errors import SettingsError
 from streams.faust_app import CinemaApp
 from streams.jobs import STATUSES
 from streams.lag import SENDER_GROUP
+from streams.limits import Limits
 from streams.logs import Logs
 from streams.metrics import Metrics, Row
 from streams.probes import silent
@@ -207,6 +208,7 @@ class SenderApp(CinemaApp):
             links=self.links,
             confirm_links=self.confirm_links,
             revocations=self.revocations,
+            limits=Limits(self.redis),
             now=self.time.now,
             renderer=self.renderer,
             streams=lambda: self.roll.urls(STREAMS),

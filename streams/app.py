@@ -16,6 +16,7 @@ from streams.delivery_log import DeliveryLog
 from streams.errors import SettingsError
 from streams.faust_app import CinemaApp
 from streams.lag import BulkLag
+from streams.limits import Limits
 from streams.lookups import Lookups
 from streams.metrics import Metrics, Row
 from streams.people import People
@@ -120,6 +121,7 @@ class StreamsApp(CinemaApp):
             campaigns=self.lookups.campaigns,
             peers=self.peers,
             revocations=Revocations(self.redis),
+            limits=Limits(self.redis),
             senders=lambda: self.roll.urls(SENDER),
             waiting=self.waiting,
         )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import time
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -140,6 +141,7 @@ class Settings:
     confirm_on_get: bool = False
     intake_loopback: bool = False
     allowed_origins: frozenset[str] = frozenset()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     streams_port: int = 6066
     sender_port: int = 6067
     web_bind: str = "127.0.0.1"
@@ -301,6 +303,7 @@ READERS: Final[dict[str, Callable[[str], Any]]] = {
     "confirm_on_get": _yes,
     "intake_loopback": _yes,
     "allowed_origins": lambda text: frozenset(_many(_url("http", "https"))(text)),
+    "trusted_proxies": _many(ip_network),
     "streams_port": _whole(1, 65535),
     "sender_port": _whole(1, 65535),
     "web_bind": str,

@@ -10,6 +10,7 @@ from sender.inbox import Inbox
 from sender.links import ConfirmLinks, LinkMaker
 from sender.render import Renderer
 from sender.web.seats import Seats
+from streams.limits import Limits
 from streams.metrics import Metrics
 from streams.revocations import Revocations
 from streams.settings import Settings
@@ -33,6 +34,7 @@ class SenderSite:
     links: LinkMaker
     confirm_links: ConfirmLinks
     revocations: Revocations
+    limits: Limits
     now: Callable[[], datetime]
     renderer: Renderer
     streams: Callable[[], Awaitable[Sequence[str]]]

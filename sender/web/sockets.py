@@ -27,6 +27,7 @@ from sender.web.watch import Watch
 from streams.errors import InvalidRecord, NotAllowed, RedisUnavailable
 from streams.tokens import Tokens
 from streams.web.answers import problem
+from streams.web.limiter import Limiter
 
 # How long a client may take to say who it is (CONTRACT, "WebSocket").
 FIRST_SECONDS: Final = 5.0
@@ -43,12 +44,19 @@ class Sockets:
     """All sockets of this worker."""
 
     def __init__(
-        self, site: SenderSite, tokens: Tokens, hub: Hub, reads: Reads, watch: Watch
+        self,
+        site: SenderSite,
+        tokens: Tokens,
+        limiter: Limiter,
+        hub: Hub,
+        reads: Reads,
+        watch: Watch,
     ) -> None:
         """Take what the handler needs."""
         self._watch = watch
         self._site = site
         self._tokens = tokens
+        self._limiter = limiter
         self._hub = hub
         self._reads = reads
         self._open: set[Line] = set()
@@ -85,7 +93,7 @@ class Sockets:
         line.task = asyncio.current_task()
         self._open.add(line)
         try:
-            await line.run(self._serve(line))
+            await line.run(self._serve(line, request))
         except ConnectionError:
             pass  # The client left in the middle of it.
         finally:
@@ -93,7 +101,7 @@ class Sockets:
             self._watch.forget(line)
         return socket
 
-    async def _serve(self, line: Line) -> None:
+    async def _serve(self, line: Line, request: web.Request) -> None:
         socket = line.socket
         line.end_at(time.time() + FIRST_SECONDS, NO_TOKEN, "no token in 5 s")
         incoming = Incoming(line)
@@ -115,6 +123,9 @@ class Sockets:
             line.end(UNAUTHORIZED, "bad token")
             return
         except RedisUnavailable:
+            await self._later(line, older=older)
+            return
+        if await self._limiter.person(request, claims.user_id) is not None:
             await self._later(line, older=older)
             return
         line.end_at(claims.expires_at, UNAUTHORIZED, EXPIRED)

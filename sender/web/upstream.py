@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
+from streams.web.limiter import COUNTED
 from streams.web.peers import Answer
 
 # A page waits for it: workers answer from memory, or pass the question on once.
@@ -23,9 +24,10 @@ WITHIN: Final = 2.0
 class Upstream:
     """A client for the streams workers, as long as the app runs."""
 
-    def __init__(self, urls: Callable[[], Awaitable[Sequence[str]]]) -> None:
-        """Ask the workers at those base URLs; open nothing yet."""
+    def __init__(self, urls: Callable[[], Awaitable[Sequence[str]]], mark: str) -> None:
+        """Ask the workers at those base URLs, and say by that mark that it was counted here."""
         self._urls = urls
+        self._mark = mark
         self._client: ClientSession | None = None
 
     async def run(self, web_app: web.Application) -> AsyncIterator[None]:
@@ -42,6 +44,7 @@ class Upstream:
 
     async def _get(self, path: str, headers: Mapping[str, str] | None) -> Answer | None:
         assert self._client is not None
+        headers = {**(headers or {}), COUNTED: self._mark}
         urls = list(await self._urls())
         for base in random.sample(urls, min(TRIES, len(urls))):
             url = URL(base.rstrip("/") + path, encoded=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from streams.keys import Keys
 from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
 from streams.web.intake import BODY_LIMIT, Intake
+from streams.web.limiter import Limiter, mark
 from streams.web.months import Months
 from streams.web.operators import Operators, login_link
 from streams.web.pages import Pages
@@ -25,11 +27,13 @@ __all__ = ["BODY_LIMIT", "Site", "login_link", "mount"]
 
 def mount(web_app: web.Application, site: Site) -> None:
     """Add the handlers; the application wants `client_max_size=BODY_LIMIT`."""
-    guard = Guard(site.settings, site.revocations)
+    keys = Keys(site.settings.api_keys)
+    limiter = Limiter(site.settings, keys, site.limits, site.metrics)
+    guard = Guard(site.settings, keys, site.revocations, limiter)
     pages = Pages(site.settings.default_locale)
-    peers = Peers()
+    peers = Peers(mark(site.settings))
     web_app.cleanup_ctx.append(peers.run)
-    web_app.middlewares.extend((measured(site.metrics), errors))
+    web_app.middlewares.extend((measured(site.metrics), errors, limiter.middleware))
     web_app.on_response_prepare.append(secure)
     Health(site.waiting, site.metrics).mount(web_app)
     Intake(site, guard).mount(web_app)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
@@ -15,23 +14,26 @@ from streams.revocations import Revocations
 from streams.settings import Settings
 from streams.tokens import Tokens
 from streams.web.answers import problem, unauthorized
+from streams.web.asking import bearer, from_loopback
+from streams.web.limiter import Limiter
 
 # One hour: a shift at a screen, not a way in for a stolen laptop (CONTRACT, "HTTP").
 SESSION: Final = timedelta(hours=1)
 #: The purpose that a cookie's token is signed for (see streams/links.py).
 PURPOSE: Final = "session"
 COOKIE: Final = "cinema_session"
-#: What a proxy adds for the peer behind it; a request with one of them is not from loopback.
-FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
 class Guard:
     """Answers who is asking. Every method returns None for yes and the refusal for no."""
 
-    def __init__(self, settings: Settings, revocations: Revocations) -> None:
-        """Read the keys and secrets; raises SettingsError for a wrong one."""
+    def __init__(
+        self, settings: Settings, keys: Keys, revocations: Revocations, limiter: Limiter
+    ) -> None:
+        """Read the secrets; raises SettingsError for a wrong one."""
         self._revocations = revocations
-        self.keys = Keys(settings.api_keys)
+        self._limiter = limiter
+        self._keys = keys
         self.tokens = Tokens(settings)
         self._loopback = settings.intake_loopback
         self._secure = settings.public_url.startswith("https://")
@@ -55,23 +57,23 @@ class Guard:
         Raises RedisUnavailable where nobody can tell whether the token was revoked: a token that
         was taken away must not come back to life with an outage.
         """
-        bearer = _bearer(request)
+        presented = bearer(request)
         # A JWT has two dots (RFC 7515, 7.1); a key may have them too, so keys come first.
-        if bearer is None or self.keys.scopes(bearer) or bearer.count(".") != 2:
+        if presented is None or self._keys.scopes(presented) or presented.count(".") != 2:
             return self.reader(request)
         try:
-            claims = self.tokens.verify(bearer)
+            claims = self.tokens.verify(presented)
             await self._revocations.check(claims)
         except NotAllowed as error:
             return unauthorized(str(error))
         if claims.user_id != user_id:
             return problem(403, "the token is another person's")
-        return None
+        return await self._limiter.person(request, user_id)
 
     def login(self, key: str | None, link: str | None) -> bool:
         """Tell whether that key or login link opens a session."""
         if key:
-            return "read" in self.keys.scopes(key)
+            return "read" in self._keys.scopes(key)
         return bool(link) and self.opens(link or "")
 
     def opens(self, link: str) -> bool:
@@ -102,28 +104,10 @@ class Guard:
         return True
 
     def _key(self, request: web.Request, scope: Scope, *also: str) -> web.Response | None:
-        bearer = _bearer(request)
-        scopes = self.keys.scopes(bearer) if bearer else frozenset()
+        presented = bearer(request)
+        scopes = self._keys.scopes(presented) if presented else frozenset()
         if not scopes:
             return unauthorized("wants `Authorization: Bearer KEY` with a key we know", 40101)
         if scopes.isdisjoint({scope, *also}):
             return problem(403, f"the key lacks the scope {scope}", 40301)
         return None
-
-
-def from_loopback(request: web.Request) -> bool:
-    """Tell whether a program on this machine is asking: no proxy's client, no browser's page."""
-    if any(name in request.headers for name in (*FORWARDED, "Origin")):
-        return False
-    try:
-        peer = ip_address((request.remote or "").partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(peer, "ipv4_mapped", None)
-    return bool((mapped or peer).is_loopback)
-
-
-def _bearer(request: web.Request) -> str | None:
-    """Return the credentials of `Authorization: Bearer …`."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" and credentials.strip() else None

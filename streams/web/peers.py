@@ -9,6 +9,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
 from streams.web.answers import later
+from streams.web.limiter import COUNTED
 
 #: Set on a request that a worker passes on; one that has it is not passed on again.
 ROUTED: Final = "Cinema-Routed"
@@ -29,8 +30,9 @@ class Answer(NamedTuple):
 class Peers:
     """A client for the other workers, as long as the app runs."""
 
-    def __init__(self) -> None:
-        """Open nothing yet."""
+    def __init__(self, mark: str) -> None:
+        """Say by that mark that a request was counted here; open nothing yet."""
+        self._mark = mark
         self._client: ClientSession | None = None
 
     async def run(self, web_app: web.Application) -> AsyncIterator[None]:
@@ -56,7 +58,7 @@ class Peers:
         """
         headers = {name: request.headers[name] for name in PASSED if name in request.headers}
         url = URL(base.rstrip("/") + path, encoded=True).with_query(request.query)
-        return await self._get(url, {**headers, ROUTED: "1"})
+        return await self._get(url, {**headers, ROUTED: "1", COUNTED: self._mark})
 
     async def look(self, base: str, path: str) -> Answer | None:
         """Ask another worker, of whichever app, for what needs no credentials."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streams.limits import Limits
 from streams.metrics import Metrics
 from streams.records import Output
 from streams.revocations import Revocations
@@ -43,5 +44,6 @@ class Site:
     campaigns: Callable[[], Awaitable[Sequence[Any]]]
     peers: Callable[[], Sequence[str]]
     revocations: Revocations
+    limits: Limits
     senders: Callable[[], Awaitable[Sequence[str]]]
     waiting: Waiting

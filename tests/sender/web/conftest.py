@@ -32,6 +32,7 @@ from sender.web import SenderSite, mount
 from sender.web.seats import Seats
 from streams.errors import BrokerUnavailable
 from streams.jobs import Cause, InboxEntry, Job
+from streams.limits import Limits
 from streams.metrics import Metrics
 from streams.records import Output
 from streams.revocations import Revocations
@@ -168,7 +169,12 @@ async def start(
     """Start a worker's pages; settings may be changed by keyword, templates be another folder's."""
     clients: list[Client] = []
 
-    async def go(port: int | None = None, folder: Path | None = None, **changes: Any) -> Client:
+    async def go(
+        port: int | None = None,
+        folder: Path | None = None,
+        limits: Limits | None = None,
+        **changes: Any,
+    ) -> Client:
         changed = replace(settings, **changes)
         app = web.Application()
         mount(
@@ -182,6 +188,7 @@ async def start(
                 links=LinkMaker(changed),
                 confirm_links=ConfirmLinks(redis, changed),
                 revocations=Revocations(redis),
+                limits=limits or Limits(redis),
                 now=lambda: neighbours.now,
                 renderer=Renderer(changed, folder) if folder else renderer,
                 streams=neighbours.streams_now,

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from streams.errors import BrokerUnavailable, Recovering, RedisUnavailable
 from streams.events import now_utc
 from streams.jobs import Cause, Delivery
+from streams.limits import Limits
 from streams.metrics import Metrics, Row
 from streams.records import Output
 from streams.revocations import Revocations
@@ -119,7 +120,9 @@ async def start(settings: Settings, neighbours: Neighbours, redis: Redis) -> Asy
     """Start a worker's pages; settings may be changed by keyword."""
     clients: list[Client] = []
 
-    async def go(them: Neighbours = neighbours, **changes: Any) -> Client:
+    async def go(
+        them: Neighbours = neighbours, limits: Limits | None = None, **changes: Any
+    ) -> Client:
         app = web.Application(client_max_size=BODY_LIMIT)
         mount(
             app,
@@ -136,6 +139,7 @@ async def start(settings: Settings, neighbours: Neighbours, redis: Redis) -> Asy
                 campaigns=them.campaigns_now,
                 peers=lambda: them.peers,
                 revocations=Revocations(redis),
+                limits=limits or Limits(redis),
                 senders=them.senders_now,
                 waiting=them.waiting,
             ),
