@@ -62,7 +62,7 @@ async def test_a_revoked_token_reads_nothing_any_more(client: Client, redis: Red
 async def test_while_nobody_can_tell_what_was_revoked_no_token_reads(
     client: Client, redis: Redis
 ) -> None:
-    await redis.set("filling", "somebody")
+    await redis.delete("filled")
     response = await client.get("/users/u/statistics", headers=token("u"))
     assert (response.status, "Retry-After" in response.headers) == (503, True)
     assert (await client.get("/users/u/statistics", headers=AUTH)).status == 200
