@@ -27,7 +27,7 @@ def wordless(record: logging.LogRecord) -> bool:
     """Leave of an error that quotes a request its name alone."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-        record.msg, record.args = f"{record.getMessage()} ({type(error).__name__})", None
+        record.msg, record.args = f"{record.getMessage()} ({type(error).__name__})", ()
         record.exc_info = None
     return True
 
