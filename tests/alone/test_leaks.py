@@ -140,7 +140,8 @@ async def test_logs_hold_no_address_name_token_key_code_or_body_of_a_whole_story
         parts = urlsplit(base)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(f"GET /me/{token} HTTP/1.1\r\nAuthorization: {key}\0\r\n\r\n".encode())
-        assert b" 400 " in await reader.readline()
+        answered = await asyncio.wait_for(reader.read(), 5)
+        assert b" 400 " in answered and b"nosniff" in answered
         writer.close()
 
     # Records that cannot be used.
