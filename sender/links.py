@@ -34,7 +34,7 @@ from streams.settings import Settings
 # So long an expired link may be renewed. What Redis has lost is put back from jobs of 30 days.
 RENEWABLE: Final = timedelta(days=30)
 CODE: Final = re.compile(r"[0-9a-f]{32}")
-# What the script says of an unknown code while Redis is being filled.
+# What the script says of an unknown code while Redis is not full.
 FILLING: Final = 1
 # What browsers read otherwise than urlsplit does: white space, control characters, backslashes.
 ODD: Final = re.compile(r"[\s\\\x00-\x20\x7f]")

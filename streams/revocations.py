@@ -89,15 +89,16 @@ class Revocations:
     async def revoked(self, claims: Sequence[Claims]) -> list[bool]:
         """Tell of each token whether it was revoked.
 
-        Raises RedisUnavailable, too, while Redis is filled: nobody knows then.
+        Raises RedisUnavailable, too, while Redis is not full: nobody knows then. It is asked in the
+        same call, since one that was emptied is noticed and filled a second later.
         """
         found: list[bool] = []
         for start in range(0, len(claims), SLICE):
             part = claims[start : start + SLICE]
             rows = [_row(name) for one in part for name in names_of(one)]
             with answering():
-                filling, *times = await self._redis.mget(["filling", *rows])
-            if filling is not None:
+                full, *times = await self._redis.mget(["filled", *rows])
+            if full is None:
                 raise RedisUnavailable("revocations are being put back")
             known = iter(times)
             for one in part:

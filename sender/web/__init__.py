@@ -21,6 +21,7 @@ from sender.web.unsubscribe import Unsubscribe
 from sender.web.upstream import Upstream
 from sender.web.watch import Watch
 from streams.keys import Keys
+from streams.web import malformed
 from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
@@ -57,6 +58,7 @@ def mount(web_app: web.Application, site: SenderSite) -> None:
 
     web_app.middlewares.extend((measured(site.metrics), errors, limiter.middleware))
     web_app.on_response_prepare.append(secure)
+    malformed.install()
     web_app.cleanup_ctx.extend((background, upstream.run))
     Health(site.waiting, site.metrics, site.paused).mount(web_app)
     Sockets(site, guard.tokens, limiter, hub, reads, watch).mount(web_app)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from streams.keys import Keys
+from streams.web import malformed
 from streams.web.answers import errors, secure
 from streams.web.guard import Guard
 from streams.web.health import Health, measured
@@ -35,6 +36,7 @@ def mount(web_app: web.Application, site: Site) -> None:
     web_app.cleanup_ctx.append(peers.run)
     web_app.middlewares.extend((measured(site.metrics), errors, limiter.middleware))
     web_app.on_response_prepare.append(secure)
+    malformed.install()
     Health(site.waiting, site.metrics).mount(web_app)
     Intake(site, guard).mount(web_app)
     Users(site, guard, peers).mount(web_app)

@@ -81,6 +81,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         allow = error.headers.get("Allow")
         return problem(error.status, error.reason, headers={"Allow": allow} if allow else None)
+    except web.RequestPayloadError:
+        # Without its words: they quote the body.
+        return problem(400, "the body is not what its headers say")
     except Retryable as error:
         return later(str(error))
     except Exception:

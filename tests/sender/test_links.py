@@ -10,7 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from sender.links import ConfirmLinks, LinkMaker, confirm_code, safe_redirect
-from streams.errors import InvalidLink
+from sender.refilling import FILLED
+from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
 from streams.links import LOGIN, MONTHS, PREFERENCES, UNSUBSCRIBE, Tokens
 from streams.settings import Settings
@@ -86,6 +87,7 @@ async def test_a_code_leads_to_what_its_job_said_and_visits_are_counted(
 async def test_a_code_that_is_unknown_expired_or_erased_opens_nothing(
     links: ConfirmLinks, settings: Settings, redis: Redis
 ) -> None:
+    await redis.set(FILLED, "by the test")
     job = welcome()
     code = confirm_code(settings.link_secret, job.job_id)
     await links.store([job])
@@ -100,7 +102,14 @@ async def test_a_code_that_is_unknown_expired_or_erased_opens_nothing(
     await links.erase("anna")
     with pytest.raises(InvalidLink):
         await links.find(code, NOW)
-    assert await redis.keys("*") == []
+    assert await redis.keys("*") == [FILLED.encode()]
+
+
+async def test_while_redis_is_empty_and_nobody_has_noticed_an_unknown_code_may_be_good(
+    links: ConfirmLinks, settings: Settings
+) -> None:
+    with pytest.raises(RedisUnavailable):
+        await links.find(confirm_code(settings.link_secret, welcome().job_id), NOW)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
+from sender.refilling import FILLED
 from streams.revocations import Revocations, of_person, of_token
 from tests.sender.web.conftest import (
     Client,
@@ -127,19 +128,19 @@ async def test_who_was_let_in_while_redis_was_empty_is_put_out_once_it_is_full(
     opened = await client.ws_connect("/ws")
     await opened.send_json({"token": token(jti="one")})
     await frame(opened, "hello")
-    await redis.set("filling", "somebody")
+    await redis.delete(FILLED)
     await revocations.fold([(of_token("one"), now())], tell=False)
     await revocations.tell_all()
     await asyncio.sleep(0.2)
     assert not opened.closed
-    await redis.delete("filling")
+    await redis.set(FILLED, "again")
     assert await ended(opened, 3) == 4401
 
 
-async def test_while_redis_is_filled_nobody_is_let_in_and_asked_to_come_back(
+async def test_while_redis_is_not_full_nobody_is_let_in_and_asked_to_come_back(
     client: Client, redis: Redis
 ) -> None:
-    await redis.set("filling", "somebody")
+    await redis.delete(FILLED)
     opened = await client.ws_connect("/ws")
     await opened.send_json({"token": token()})
     assert (await frame(opened))["code"] == "unavailable"

@@ -111,6 +111,7 @@ def neighbours() -> Neighbours:
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = connect(redis_url)
     await client.flushall()
+    await client.set("filled", "by the tests")
     yield client
     await client.aclose()
 

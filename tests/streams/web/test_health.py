@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tzdata
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from streams.errors import RedisUnavailable
 from streams.metrics import Metrics, Row
@@ -75,6 +76,22 @@ async def test_nothing_else_is_served(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
     assert (await response.json())["error_code"] == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../texts/en.json",
+        "..%2Ftexts%2Fen.json",
+        "%2e%2e%2ftexts%2fen.json",
+        "..%5Ctexts%5Cen.json",
+        "%2Fetc%2Fpasswd",
+        "pages.css%00.js",
+        "./pages.css/../../texts/en.json",
+    ],
+)
+async def test_no_name_of_a_static_file_climbs_out_of_its_folder(client: Client, name: str) -> None:
+    assert (await client.get(URL(f"/static/{name}", encoded=True))).status == 404
 
 
 async def test_another_method_is_405(client: Client) -> None:

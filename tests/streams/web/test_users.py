@@ -7,6 +7,7 @@ import time
 import jwt
 import pytest
 from redis.asyncio import Redis
+from yarl import URL
 
 from streams.events import now_utc
 from streams.links import Tokens
@@ -62,7 +63,7 @@ async def test_a_revoked_token_reads_nothing_any_more(client: Client, redis: Red
 async def test_while_nobody_can_tell_what_was_revoked_no_token_reads(
     client: Client, redis: Redis
 ) -> None:
-    await redis.set("filling", "somebody")
+    await redis.delete("filled")
     response = await client.get("/users/u/statistics", headers=token("u"))
     assert (response.status, "Retry-After" in response.headers) == (503, True)
     assert (await client.get("/users/u/statistics", headers=AUTH)).status == 200
@@ -73,9 +74,42 @@ async def test_an_expired_token_is_401(client: Client) -> None:
     assert (await client.get("/users/u/statistics", headers=headers)).status == 401
 
 
-async def test_a_key_that_may_only_post_does_not_read(client: Client) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/users/u/statistics",
+        "/users/u/deliveries",
+        "/users/u/preferences",
+        "/users/u/preview/tip",
+        "/campaigns",
+        "/status",
+    ],
+)
+async def test_a_key_that_may_only_post_does_not_read(client: Client, path: str) -> None:
     headers = {"Authorization": "Bearer key-that-may-only-post"}
-    assert (await client.get("/users/u/statistics", headers=headers)).status == 403
+    assert (await client.get(path, headers=headers)).status == 403
+
+
+@pytest.mark.parametrize("path", ["/campaigns", "/status", "/users/u/preview/tip"])
+async def test_a_persons_token_does_not_open_what_is_the_operators(
+    client: Client, path: str
+) -> None:
+    assert (await client.get(path, headers=token("u"))).status == 401
+
+
+async def test_a_persons_token_does_not_post(client: Client, neighbours: Neighbours) -> None:
+    headers = token("u") | {"Content-Type": "application/vnd.kafka.json.v2+json"}
+    body = {"records": [{"value": {"event": "send_reminder"}}]}
+    response = await client.post("/topics/weekly_reminder", json=body, headers=headers)
+    assert (response.status, neighbours.written) == (401, [])
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/v%2F..%2Fu/statistics", "/users/v/../u/statistics", "/users/./u/statistics"]
+)
+async def test_a_path_that_climbs_does_not_reach_another_person(client: Client, path: str) -> None:
+    answer = await client.get(URL(path, encoded=True), headers=token("v"))
+    assert answer.status in (403, 404)
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-1", "october", "", "2026-10-01", "2026-10\n"])
