@@ -16,7 +16,7 @@ from streams.fields import user_of
 from streams.jobs import Job
 from tables.groups import GroupRow, Groups
 from tables.partition import Tables
-from tables.users import Profile, UserRow
+from tables.person import Profile, UserRow
 
 # How long the same letter to the same address is one letter (CONTRACT, `letters`).
 SAME_LETTER: Final = timedelta(hours=24)

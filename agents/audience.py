@@ -8,7 +8,7 @@ from streams.decisions import Arrival
 from streams.events import Audience
 from streams.fields import same_zone
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 def in_audience(

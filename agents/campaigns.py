@@ -22,8 +22,8 @@ from streams.fields import zone
 from streams.jobs import Cause
 from tables.months import month_before
 from tables.partition import Tables
+from tables.person import UserRow
 from tables.schedules import ScheduleRow
-from tables.users import UserRow
 from tables.walks import WalkRow
 
 # Before there is any campaign on the topic these two hold; a record of the same id replaces them.

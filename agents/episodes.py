@@ -11,7 +11,7 @@ from streams.decisions import Arrival, Decision, notify, person_agent
 from streams.events import Episode
 from streams.fields import user_of
 from tables.partition import Tables
-from tables.users import Profile, UserRow
+from tables.person import Profile, UserRow
 
 
 @person_agent(topics.EPISODES)

@@ -13,7 +13,7 @@ from streams.errors import InvalidRecord
 from streams.jobs import Job
 from tables.deferred import DeferredRow
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 @person_agent(topics.HELD)

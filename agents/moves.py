@@ -9,7 +9,7 @@ from streams.cron import last_before
 from streams.decisions import Arrival, Decision
 from streams.fields import zone
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 def catch_up(

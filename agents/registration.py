@@ -11,7 +11,7 @@ from streams.decisions import Arrival, Decision, notify, person_agent, skip
 from streams.events import Registration
 from streams.jobs import Job
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 @person_agent(topics.REGISTRATION)

@@ -13,7 +13,7 @@ from streams.events import Campaign, Film, WeeklyReminder
 from streams.fields import zone
 from streams.jobs import Job
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 # As many as one looks through: what fits on a phone's screen or two.
 SELECTION: Final = 10

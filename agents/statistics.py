@@ -15,7 +15,7 @@ from streams.fields import zone
 from tables.films import Films
 from tables.months import month_before, month_of, not_kept, oldest_month
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 from tables.watch_history import LocalTime, Watched
 
 

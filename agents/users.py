@@ -12,7 +12,7 @@ from streams.decisions import Arrival, Decision, person_agent
 from streams.events import Preferences, User
 from streams.jobs import Confirmation
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 @person_agent(topics.USERS, erases=True)

@@ -14,7 +14,7 @@ from streams.errors import InvalidRecord
 from streams.events import Bookmark, Watch
 from tables.months import kept_since, month_of, not_kept
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 from tables.watch_history import LocalTime
 
 # Clocks of players are off by minutes, of phones abroad by a day; more is a mistake.

@@ -18,7 +18,7 @@ from streams.decisions import Arrival, Decision, notify, person_agent
 from streams.events import Activity
 from streams.settings import Settings
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 # Committing follows processing by half a second; a benchmark of what is not committed is none.
 COMMIT_LIMIT: Final = 5.0

@@ -23,7 +23,7 @@ from streams.faust_app import COMMIT_INTERVAL
 from streams.jobs import Cause, Job, encode
 from streams.settings import Settings
 from streams.topics import DECODERS
-from tables.users import UserRow
+from tables.person import UserRow
 
 _row = msgspec.json.Decoder(UserRow).decode
 

@@ -30,7 +30,7 @@ from streams.topics import DECODERS
 from streams.transport import MAX_BATCH, Batch
 from tables.films import Films
 from tables.partition import Tables
-from tables.users import Profile, UserRow
+from tables.person import Profile, UserRow
 from tables.zones import PROFILE
 
 #: People parked in the partition; a tick's cost should not know them.

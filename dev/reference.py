@@ -37,7 +37,7 @@ SHARED: Final[tuple[type[msgspec.Struct], ...]] = (jobs.Job, jobs.Cause)
 BEGIN: Final = """\
 # Events
 
-<!-- Written by `python -m dev reference` from streams/events.py, streams/jobs.py and
+<!-- Written by `python -m dev reference` from streams/events, streams/jobs.py and
 dev/meanings.py: edit those. -->
 
 Values are JSON objects in UTF-8; fields that a schema does not name are ignored. An **id** is

@@ -134,12 +134,21 @@ class Lane:
         """Claim and deliver; return the jobs that nothing could be tried for."""
         todo = await self._claimed(jobs, batch, now)
         self._reach("claimed")
+        waiting = todo
         for name in sorted({job.channel for job in todo}, key=self._order):
             mine = [job for job in todo if job.channel == name]
+            waiting = [job for job in waiting if job.channel != name]
             if name not in self._channels:
                 batch.outcomes += [(job, Outcome("failed", f"no channel {name}")) for job in mine]
                 continue
-            await self._deliver(self._channels[name], mine, batch, now)
+            try:
+                await self._deliver(self._channels[name], mine, batch, now)
+            except BaseException:
+                # The batch comes again, and would wait for those whose turn had not come.
+                if waiting:
+                    with suppress(RedisUnavailable):
+                        await self._ledger.give_back(waiting)
+                raise
         had = {job.job_id for job, _ in batch.outcomes} | batch.left
         untried = [job for job in todo if job.job_id not in had]
         if untried:

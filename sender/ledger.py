@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -25,6 +24,7 @@ from sender.verdicts import Verdict, decode_verdict, encode_outcome
 from streams.errors import RedisUnavailable
 from streams.jobs import Delivery, Job
 from streams.serving import Script, digest
+from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +80,7 @@ class Ledger:
 
     async def stop(self) -> None:
         """Stop renewing: what is still in hand runs out."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._renewing
+        await end(self._renewing)
 
     @property
     def in_hand(self) -> int:

@@ -24,6 +24,7 @@ from sender.refill import Refill
 from streams.errors import RedisUnavailable, Retryable
 from streams.logs import Logs, Progress
 from streams.serving import Script, answering
+from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Filling:
                 raise Lost("Redis was emptied again, or is filled by another worker") from None
             raise
         finally:
-            renewing.cancel()
+            await end(renewing)
 
 
 class Refilling(Service):

@@ -19,7 +19,7 @@ from streams.windows import opens, spread
 
 if TYPE_CHECKING:
     from tables.partition import Tables
-    from tables.users import UserRow
+    from tables.person import UserRow
 
 Decision = Job | Delivery | Erase
 

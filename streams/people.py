@@ -21,7 +21,7 @@ from streams.partitions import partition_of
 from streams.state import State
 from tables.months import month_before, month_of, not_kept, oldest_month
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 
 class People:

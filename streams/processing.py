@@ -17,6 +17,7 @@ from aiokafka import ConsumerRecord
 
 from streams.errors import Moved
 from streams.outgoing import give_up
+from streams.tasks import end
 from streams.transport import Batch, Consumer
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,7 @@ class Processing:
 
     async def stop(self) -> None:
         """End the tasks; what is in flight is done again by whoever owns it next."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end(*self._tasks.values())
 
     def _queue(self, key: Hashable) -> asyncio.Queue[Batch | None]:
         queue = self._queues.get(key)

@@ -29,7 +29,7 @@ from streams.topics import DECODERS, MIB
 from streams.work import Work
 from tables.counts import Outcome
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 from tables.walks import WalkRow
 
 # Users a slice looks at: the changelog's record batch of a slice stays well under its limit.

@@ -18,7 +18,7 @@ import msgspec
 from streams.events import Watch
 from streams.fields import zone
 from tables.months import MAX_OFFSET, MONTHS_KEPT, begins, kept_since, month_of, months_back
-from tables.users import UserRow
+from tables.person import UserRow
 from tables.view import View, encode
 from tables.zones import spans
 

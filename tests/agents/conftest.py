@@ -21,7 +21,7 @@ from streams.settings import Settings
 from streams.topics import DECODERS
 from tables.films import Films
 from tables.partition import Tables
-from tables.users import UserRow
+from tables.person import UserRow
 
 BY_TOPIC = {agent.topic.name: agent for agent in AGENTS}
 # A Sunday, noon in UTC.

@@ -243,6 +243,36 @@ async def test_without_redis_nothing_is_tried_and_the_same_batch_goes_through_la
     assert len(deliveries(await lane.handle([job_of()], NOW, never))) == 1
 
 
+class Refilled(Told):
+    """An inbox that is being put back when it is asked first."""
+
+    name = "websocket"
+    repeatable = True
+
+    async def deliver(
+        self, jobs: Sequence[Job], now: datetime, halted: Halted
+    ) -> AsyncIterator[Outcomes]:
+        if self.away:
+            self.away -= 1
+            raise RedisUnavailable("inboxes are being put back")
+        yield [(job, SENT) for job in jobs]
+
+
+async def test_while_inboxes_are_put_back_a_batch_waits_with_its_mails_and_then_goes_through(
+    ledger: Ledger, told: Told, settings: Settings
+) -> None:
+    refilled = Refilled()
+    refilled.away = 1
+    lane = Lane("urgent", [refilled, told], ledger, (), settings)
+    batch = [job_of("a", channel="websocket"), job_of("b")]
+    with pytest.raises(RedisUnavailable):
+        await lane.handle(batch, NOW, never)
+    assert told.delivered == [] and ledger.in_hand == 0
+    results = await asyncio.wait_for(lane.handle(batch, NOW, never), 5)
+    assert told.delivered == [batch[1].job_id] and lane.maybe_sent == 0
+    assert [one.status for one in deliveries(results)] == ["sent", "sent"]
+
+
 async def test_redis_gone_in_the_middle_makes_no_second_mail(
     lane: Lane, told: Told, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from streams.decisions import Arrival, notify, refusal, skip, wait
 from streams.fields import QuietHours
 from streams.jobs import Cause, Delivery, Job
 from streams.settings import Settings, Window
-from tables.users import Choices, Profile, UserRow
+from tables.choices import Choices
+from tables.person import Profile, UserRow
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NIGHT = NOON.replace(hour=23)
