@@ -44,12 +44,12 @@ class Rate:
 #: A program that we know: more than one worker takes in, so that it is held back only where it
 #: would crowd out others. A call costs as much as taking in an event: here 1 in 50 pays it.
 KEY: Final = Rate("key", 5_000, 10_000, lump=50)
-#: Anybody else: a page with all its parts, for a household or an office behind one address.
-ADDRESS: Final = Rate("address", 50, 200)
+#: Anybody else: an office behind one address, all of whose tabs come back after a restart.
+ADDRESS: Final = Rate("address", 100, 1_000)
 #: A person with a token of their own, from however many addresses.
-USER: Final = Rate("user", 20, 100)
-#: A form that becomes an event or a mail.
-FORM: Final = Rate("form", 5, 20)
+USER: Final = Rate("user", 20, 300)
+#: A form that becomes an event or a mail. A mail provider presses RFC 8058's one click for many.
+FORM: Final = Rate("form", 20, 100)
 #: An operator's key or login link: who guesses gets 86,410 tries a day.
 LOGIN: Final = Rate("login", 1, 10)
 

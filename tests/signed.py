@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from streams import links
+from streams.limits import Limits, Rate, Refused
 from streams.web import guard, months
 
 SECRET: Final = "a-secret-for-links-in-mails"
@@ -55,3 +56,10 @@ def none_for(purpose: str) -> Iterator[tuple[str, str]]:
     yield "of no signature", payload
     yield "of an empty signature", f"{token.rpartition('.')[0]}."
     yield "of no payload", f".{signature}"
+
+
+class Unlimited(Limits):
+    """Who tries all doors is not to be stopped by how often they knock."""
+
+    async def take(self, *asked: tuple[Rate, str]) -> Refused | None:
+        return None

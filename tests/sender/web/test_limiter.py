@@ -37,7 +37,7 @@ async def test_a_flood_of_sockets_is_refused_before_the_upgrade(client: Client) 
 async def test_a_person_who_opens_sockets_without_end_is_told_to_come_later(start: Start) -> None:
     client = await start(trusted_proxies=(LOOPBACK,))
     codes = []
-    for number in range(USER.burst + 60):
+    for number in range(USER.burst + 300):
         said = {"X-Forwarded-For": f"192.0.2.{number}"}
         opened = await client.ws_connect("/ws", headers=said)
         await opened.send_json({"token": token("u")})

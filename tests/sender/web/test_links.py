@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from redis.asyncio import Redis
 
 from streams.links import PREFERENCES, UNSUBSCRIBE
-from tests.sender.web.conftest import Client, Neighbours, ended, token
-from tests.signed import PURPOSES, aged, good, none_for
+from tests.sender.web.conftest import Client, Neighbours, Start, ended, token
+from tests.signed import PURPOSES, Unlimited, aged, good, none_for
 
 #: Purpose and address by what is done.
 DOORS = {
@@ -17,6 +18,12 @@ DOORS = {
     "GET preferences": PREFERENCES,
     "POST preferences": PREFERENCES,
 }
+
+
+@pytest.fixture
+async def client(start: Start, redis: Redis) -> Client:
+    unlimited: Client = await start(limits=Unlimited(redis))
+    return unlimited
 
 
 async def status(client: Client, door: str, shown: str) -> int:

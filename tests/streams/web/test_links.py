@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from streams.links import LOGIN, MONTHS, PREFERENCES
 from streams.web.guard import COOKIE, PURPOSE
-from tests.signed import PURPOSES, aged, good, none_for
-from tests.streams.web.conftest import Client, Neighbours
+from tests.signed import PURPOSES, Unlimited, aged, good, none_for
+from tests.streams.web.conftest import Client, Neighbours, Start
 
 #: Purpose and address; without a place in it the token is a form's field or a cookie.
 DOORS = {
@@ -31,6 +32,12 @@ def _known(neighbours: Neighbours) -> None:
 
     neighbours.preferences["u"] = {"user_id": "u"}
     neighbours.statistics_of = month_of  # type: ignore[method-assign]
+
+
+@pytest.fixture
+async def client(start: Start, redis: Redis) -> Client:
+    unlimited: Client = await start(limits=Unlimited(redis))
+    return unlimited
 
 
 async def status(client: Client, door: str, token: str) -> int:
