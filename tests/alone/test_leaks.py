@@ -91,6 +91,7 @@ async def test_logs_hold_no_address_name_token_key_code_or_body_of_a_whole_story
     await cinema.send("users", profile, user)
     await cinema.settle()
     await cinema.watch(user, film, cinema.now)
+    await cinema.settle()
     trigger = {"event": "send_statistic", "month": f"{cinema.now:%Y-%m}", "users": [user]}
     await cinema.send("monthly_statistic", trigger, user)
     links = {name.decode(): one.decode() for name, one in LINK.findall(await mail(smtpd, 2))}
