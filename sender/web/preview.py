@@ -22,9 +22,9 @@ from streams.errors import TemplateError
 from streams.jobs import Job
 from streams.kinds import KINDS
 from streams.web.answers import POLICY, wants_page
+from streams.web.client import passed
 from streams.web.guard import Guard
 from streams.web.pages import Pages
-from streams.web.peers import PASSED
 
 # The mail itself: styles and pictures as in a mail client; `sandbox` takes scripts, forms and our
 # origin from it, also where it is opened outside of the page's frame.
@@ -97,9 +97,8 @@ class Preview:
         if not user_id:
             return None
         template = quote(request.match_info["template"], safe="")
-        headers = {name: request.headers[name] for name in PASSED if name in request.headers}
         path = f"/users/{quote(user_id, safe='')}/preview/{template}"
-        reply = await self._upstream.get(path, headers)
+        reply = await self._upstream.get(path, passed(request))
         if reply is None or reply.status != 200:
             return {}
         found: dict[str, Any] = msgspec.json.decode(reply.body)
