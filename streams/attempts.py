@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 
 from streams.breaker import TopicBreaker
 from streams.decisions import Decision
-from streams.outgoing import Outgoing
-from streams.work import Work, routed
+from streams.work import Work, checked
 from tables.partition import Tables
 
 logger = logging.getLogger(__name__)
@@ -30,9 +29,7 @@ def attempt(
     """
     try:
         decisions = list(decide())
-        outputs = [output for one in decisions for output in routed(one, work.partition)]
-        for output in outputs:
-            Outgoing.check(output)
+        outputs = checked(decisions, work.partition)
         tables.keep()
         breaker.decided(topic)
     except Exception as error:
@@ -40,7 +37,7 @@ def attempt(
         logger.exception("%s raised", what)
         breaker.raised(topic, error)
         decisions = [instead(f"error: {type(error).__name__}")]
-        outputs = [output for one in decisions for output in routed(one, work.partition)]
+        outputs = checked(decisions, work.partition)
         tables.keep()
     work.emit(outputs)
     return decisions

@@ -31,7 +31,7 @@ from streams.state import State
 from streams.topics import CLOCK, MIB
 from streams.transport import Batch
 from streams.walking import open_walk
-from streams.work import Work, routed
+from streams.work import Work, checked, routed
 from tables.counts import Outcome
 from tables.partition import Tables
 
@@ -180,7 +180,8 @@ class Deciding:
             if found is None:
                 return "duplicate"
             decisions = found
-        self._emit(decisions, work)
+        work.emit(checked(decisions, work.partition))
+        work.count(decisions)
         return "decided" if decisions else "applied"
 
     def _people(
@@ -209,15 +210,6 @@ class Deciding:
             user = tables.users.of(person)
             decisions.extend(agent.person(routed_to.event, user, tables, arrival))
         return None if repeated and repeated == len(routed_to.people) else decisions
-
-    def _emit(self, decisions: list[Decision], work: Work) -> None:
-        for decision in decisions:
-            outputs = routed(decision, work.partition)
-            for output in outputs:
-                self._outgoing.check(output)
-            work.emit(outputs)
-        for decision in decisions:
-            work.count(decision)
 
 
 def _identity(record: ConsumerRecord) -> str:

@@ -21,6 +21,7 @@ from streams.fields import zone
 from streams.jobs import Cause
 from streams.kinds import KINDS
 from streams.metrics import Row
+from streams.passing import now_of
 from streams.state import State
 from tables.counts import OUTCOMES
 from tables.partition import Tables
@@ -48,7 +49,7 @@ class Lookups:
         found: dict[str, dict[str, Any]] = {}
         for partition in self._app.owned(topics.CAMPAIGNS):
             tables = self._state.tables(partition)
-            now = now_of(tables)
+            now = shown_at(tables)
             for name, campaign in campaigns(tables).items():
                 entry = found.setdefault(
                     name,
@@ -120,10 +121,9 @@ class Lookups:
         )
 
 
-def now_of(tables: Tables) -> datetime:
-    """Return a partition's time: its last tick, the wall clock's before the first."""
-    tick = tables.counts.book.tick
-    return now_utc() if tick is None else datetime.fromtimestamp(tick, UTC)
+def shown_at(tables: Tables) -> datetime:
+    """Return the time that a look at a partition is of: the wall clock's before its first tick."""
+    return now_of(tables) or now_utc()
 
 
 def _audience(audience: str | Audience) -> str | dict[str, Any]:

@@ -16,7 +16,7 @@ from streams.errors import NotKept, Recovering
 from streams.faust_app import CinemaApp
 from streams.fields import zone
 from streams.kinds import KINDS
-from streams.lookups import now_of
+from streams.lookups import shown_at
 from streams.partitions import partition_of
 from streams.state import State
 from tables.months import month_before, month_of, not_kept, oldest_month
@@ -52,7 +52,7 @@ class People:
         tables, user = self._with_films(user_id)
         default = self._settings.default_timezone
         timezone = user.timezone(default)
-        now = now_of(tables)
+        now = shown_at(tables)
         month = month or month_of(now.astimezone(zone(timezone)))
         if month < oldest_month(month_of(now)):
             raise NotKept(not_kept(month))
@@ -84,7 +84,7 @@ class People:
             "quiet_hours": msgspec.to_builtins(user.quiet_hours),
             "channels": {kind.name: list(user.channels(kind)) for kind in KINDS.values()},
             "unsubscribed": {kind: choices.reasons.get(kind) for kind in choices.unsubscribed},
-            "pause_until": until.isoformat() if until and until > now_of(tables) else None,
+            "pause_until": until.isoformat() if until and until > shown_at(tables) else None,
             "taboo": choices.taboo,
         }
 
@@ -95,7 +95,7 @@ class People:
         why nothing would be sent, or None.
         """
         tables, user = self._with_films(user_id)
-        now, settings = now_of(tables), self._settings
+        now, settings = shown_at(tables), self._settings
         timezone = user.timezone(settings.default_timezone)
         today = now.astimezone(zone(timezone)).date()
         kind = next((one for one in KINDS.values() if one.template == template), kinds.TIP)
@@ -120,7 +120,7 @@ class People:
             return {"week": week_of(today), "films": selection(user.user_id, today, tables)}
         if kind is kinds.MONTHLY_STATISTIC:
             month = month_before(f"{today:%Y-%m}")
-            oldest = oldest_month(month_of(now_of(tables)))
+            oldest = oldest_month(month_of(shown_at(tables)))
             return month_context(user, month, tables, oldest, self._settings.default_timezone)
         if kind is kinds.TIP:
             return {"film": tip(user.user_id, None, today, tables)}

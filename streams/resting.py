@@ -79,8 +79,7 @@ def _close(
         work,
         breaker,
     )
-    for decision in told:
-        work.count(decision)
+    work.count(told)
 
 
 def _release(

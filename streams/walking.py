@@ -198,7 +198,7 @@ def _visit(
     if user.known_since > row.as_of or (row.due is not None and not was_there(user, row.due)):
         return
     kind = kinds.KINDS[event.kind] if row.topic == CAMPAIGNS else KIND_OF[row.topic]
-    decisions = attempt(
+    told = attempt(
         lambda: _decisions(row, event, user, agents, tables, arrival),
         lambda reason: skip(user, kind, reason, arrival),
         f"a decision of the walk {row.identity}",
@@ -207,8 +207,7 @@ def _visit(
         work,
         breaker,
     )
-    for decision in decisions:
-        work.count(decision)
+    work.count(told)
 
 
 def _decisions(

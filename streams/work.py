@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -10,6 +11,7 @@ from aiokafka import ConsumerRecord
 from streams import kinds, topics
 from streams.decisions import Decision
 from streams.jobs import Delivery, Job, encode
+from streams.outgoing import Outgoing
 from streams.records import Output
 from tables.counts import CountsRow, Outcome
 
@@ -30,6 +32,14 @@ def routed(decision: Decision, partition: int) -> list[Output]:
         ]
     topic = topics.DELIVERIES if isinstance(decision, Delivery) else topics.OUTBOX_URGENT
     return [Output(topic, decision.user_id, encode(decision), partition)]
+
+
+def checked(decisions: Iterable[Decision], partition: int) -> list[Output]:
+    """Return the records that decisions are; raises TooLarge where a topic would refuse one."""
+    outputs = [output for decision in decisions for output in routed(decision, partition)]
+    for output in outputs:
+        Outgoing.check(output)
+    return outputs
 
 
 class Work:
@@ -60,13 +70,14 @@ class Work:
         for output in outputs:
             self.size += len(output.value or b"")
 
-    def count(self, decision: Decision) -> None:
-        """Count the job id of a decision made for the first time.
+    def count(self, decisions: Iterable[Decision]) -> None:
+        """Count the job ids of decisions made for the first time.
 
         What is said of a job was counted with the job; what was decided against has no channel.
         """
-        if isinstance(decision, Job) or (isinstance(decision, Delivery) and not decision.channel):
-            self._jobs.append(decision.kind)
+        for one in decisions:
+            if isinstance(one, Job) or (isinstance(one, Delivery) and not one.channel):
+                self._jobs.append(one.kind)
 
     def ended(self, record: ConsumerRecord, outcome: Outcome) -> None:
         """Book how a record ended, and that it was applied."""

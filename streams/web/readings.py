@@ -117,16 +117,10 @@ def pivot(
     rows: Sequence[Row], name: str, down: str, across: str
 ) -> tuple[list[str], dict[str, list[int]]]:
     """Return the rows of that name as a table: its columns, and the numbers of each line."""
-    columns = sorted({row.labels[across] for row in rows if row.name == name})
-    lines = {
-        line: [
-            sum(
-                int(row.value)
-                for row in rows
-                if row.name == name and row.labels[down] == line and row.labels[across] == column
-            )
-            for column in columns
-        ]
-        for line in sorted({row.labels[down] for row in rows if row.name == name})
-    }
-    return columns, lines
+    cells: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        if row.name == name:
+            cells[row.labels[down], row.labels[across]] += int(row.value)
+    columns = sorted({column for _, column in cells})
+    lines = sorted({line for line, _ in cells})
+    return columns, {line: [cells[line, column] for column in columns] for line in lines}
