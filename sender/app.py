@@ -108,9 +108,14 @@ class SenderApp(CinemaApp):
         self.processing = Processing(self, lambda batch: batch.tp, self._process)
         for lane in settings.lanes:
             self.take(TOPIC_OF[lane], self.processing.accept)
-        self.take(topics.DELIVERIES, self.processing.accept)
-        self.take(topics.SUPPRESSIONS, self.processing.accept)
-        self.take(topics.REVOCATIONS, self.processing.accept)
+        folds = {
+            topics.DELIVERIES: self.delivering.fold_deliveries,
+            topics.SUPPRESSIONS: self.delivering.fold_suppressions,
+            topics.REVOCATIONS: self.delivering.fold_revocations,
+        }
+        self._folds = {topic.name: fold for topic, fold in folds.items()}
+        for topic in folds:
+            self.take(topic, self.processing.accept)
         if self.time.follows_topic:
             self.take(topics.CLOCK, self.processing.accept)
         self.roll = Roll(self.redis, SENDER, str(self.conf.canonical_url))
@@ -144,12 +149,8 @@ class SenderApp(CinemaApp):
             return await self.time.process(batch, records)
         if not await self.refilling.full(lambda: self._halted(batch)):
             return Done(records[0].offset)
-        if topic == topics.DELIVERIES.name:
-            return await self.delivering.fold_deliveries(batch, records)
-        if topic == topics.SUPPRESSIONS.name:
-            return await self.delivering.fold_suppressions(batch, records)
-        if topic == topics.REVOCATIONS.name:
-            return await self.delivering.fold_revocations(batch, records)
+        if (fold := self._folds.get(topic)) is not None:
+            return await fold(batch, records)
         lane = next(name for name, found in TOPIC_OF.items() if found.name == topic)
         return await self.delivering.deliver(self.lanes[lane], batch, records)
 

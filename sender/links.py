@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from streams import fields
 from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
 from streams.kinds import EMAIL, KINDS, MONTHLY_STATISTIC, WELCOME
@@ -33,7 +34,7 @@ from streams.settings import Settings
 
 # So long an expired link may be renewed. What Redis has lost is put back from jobs of 30 days.
 RENEWABLE: Final = timedelta(days=30)
-CODE: Final = re.compile(r"[0-9a-f]{32}")
+CODE: Final = re.compile(fields.CODE)
 # What the script says of an unknown code while Redis is not full.
 FILLING: Final = 1
 # What browsers read otherwise than urlsplit does: white space, control characters, backslashes.
@@ -140,13 +141,13 @@ class ConfirmLinks:
         pipe: Any = self._redis.pipeline(transaction=True)
         for job in filter(confirms, jobs):
             code = confirm_code(self._settings.link_secret, job.job_id)
-            fields = {
+            known = {
                 "user": job.user_id,
                 "email": job.to,
                 "redirect": safe_redirect(job.context.get("redirect"), self._settings),
                 "until": (job.created_at + life).timestamp(),
             }
-            pipe.hset(f"k:{code}", mapping=fields)
+            pipe.hset(f"k:{code}", mapping=known)
             pipe.sadd(b"ku:" + digest(job.user_id), code)
             # By Redis's own clock; `until` is in business time.
             pipe.expire(f"k:{code}", self.kept)

@@ -23,12 +23,11 @@ from redis.asyncio import Redis
 from sender.refill import Refill
 from streams.errors import RedisUnavailable, Retryable
 from streams.logs import Logs, Progress
-from streams.serving import Script, answering
+from streams.serving import FILLED, Script, answering
 from streams.tasks import end
 
 logger = logging.getLogger(__name__)
 
-FILLED: Final = "filled"
 FILLING: Final = "filling"
 # How soon an emptied Redis is noticed; one GET.
 LOOK: Final = 1.0

@@ -51,7 +51,7 @@ class Keys:
     def scopes(self, presented: str) -> frozenset[str]:
         """Return what that key may do: nothing if it is not known.
 
-        A random key of 128 bits needs no slow hash. Every entry is compared, in constant time.
+        Every entry is compared, in constant time.
         """
         digest = _digest(presented)
         found: frozenset[str] = frozenset()

@@ -20,7 +20,7 @@ from streams.dead_letters import place
 from streams.errors import NotAllowed, RedisUnavailable
 from streams.jobs import Revocation, decode_revocation, encode
 from streams.records import Output
-from streams.serving import answering, digest
+from streams.serving import FILLED, answering, digest
 from streams.tokens import Claims
 from streams.topics import REVOCATIONS
 
@@ -97,7 +97,7 @@ class Revocations:
             part = claims[start : start + SLICE]
             rows = [_row(name) for one in part for name in names_of(one)]
             with answering():
-                full, *times = await self._redis.mget(["filled", *rows])
+                full, *times = await self._redis.mget([FILLED, *rows])
             if full is None:
                 raise RedisUnavailable("revocations are being put back")
             known = iter(times)

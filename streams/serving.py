@@ -29,6 +29,8 @@ from streams.errors import RedisUnavailable
 TIMEOUT: Final = 5.0
 # Beyond this many calls at once the callers wait (redis-py's plain pool raises instead).
 CONNECTIONS: Final = 64
+#: The key that says that Redis is full, by the name of the filling (sender/refilling.py).
+FILLED: Final = "filled"
 # What waiting mends: not there, still loading, a replica after a failover, out of memory.
 AWAY: Final = (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError, OutOfMemoryError)
 

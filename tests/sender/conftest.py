@@ -16,9 +16,8 @@ from redis.asyncio import Redis
 
 from dev.children import die_with_parent
 from sender.inbox import Inbox
-from sender.refilling import FILLED
 from streams.jobs import Cause, Job
-from streams.serving import connect
+from streams.serving import FILLED, connect
 from streams.settings import Settings
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)

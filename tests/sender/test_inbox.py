@@ -21,9 +21,9 @@ from sender.inbox import (
     channel,
     decode_message,
 )
-from sender.refilling import FILLED
 from streams.errors import RedisUnavailable
 from streams.jobs import InboxEntry
+from streams.serving import FILLED
 
 
 def draft(number: int, body: str = "Hello") -> Draft:

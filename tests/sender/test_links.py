@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from sender.links import ConfirmLinks, LinkMaker, confirm_code, safe_redirect
-from sender.refilling import FILLED
 from streams.errors import InvalidLink, RedisUnavailable
 from streams.jobs import Job
 from streams.links import LOGIN, MONTHS, PREFERENCES, UNSUBSCRIBE, Tokens
+from streams.serving import FILLED
 from streams.settings import Settings
 from tests.sender.conftest import NOW, job_of
 

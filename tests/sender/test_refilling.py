@@ -17,7 +17,7 @@ from sender import refilling
 from sender.inbox import Inbox, Kept
 from sender.ledger import Ledger
 from sender.refill import Refill
-from sender.refilling import FILLED, Filling, Lost, Refilling
+from sender.refilling import Filling, Lost, Refilling
 from streams.delivery_log import DeliveryLog
 from streams.jobs import (
     Cause,
@@ -30,7 +30,7 @@ from streams.jobs import (
     job_id,
 )
 from streams.logs import Logs
-from streams.serving import connect
+from streams.serving import FILLED, connect
 from streams.settings import Settings
 from tests.conftest import eventually
 from tests.sender.conftest import NOW, job_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,19 +21,9 @@ from streams.revocations import (
     record,
     said,
 )
-from streams.serving import connect
 from streams.tokens import Claims
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    await client.flushall()
-    await client.set("filled", "by the tests")
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

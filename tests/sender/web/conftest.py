@@ -26,7 +26,6 @@ from redis.exceptions import ConnectionError
 from dev.children import die_with_parent
 from sender.inbox import Draft, Inbox
 from sender.links import ConfirmLinks, LinkMaker
-from sender.refilling import FILLED
 from sender.render import Renderer
 from sender.web import SenderSite, mount
 from sender.web.seats import Seats
@@ -36,7 +35,7 @@ from streams.limits import Limits
 from streams.metrics import Metrics
 from streams.records import Output
 from streams.revocations import Revocations
-from streams.serving import connect
+from streams.serving import FILLED, connect
 from streams.settings import Settings
 from tests.sender.web.raw import Raw
 

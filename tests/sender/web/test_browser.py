@@ -137,19 +137,18 @@ async def test_a_token_that_is_not_valid_opens_the_door_again(browser: Browser, 
     await expect(page.locator("#state")).to_have_attribute("data-state", "on")
 
 
-@pytest.mark.parametrize("script", [True, False])
-async def test_a_person_confirms_by_script_at_once_and_without_by_a_button(
-    browser: Browser,
-    base: str,
-    neighbours: Neighbours,
-    redis: Redis,
-    settings: Settings,
-    script: bool,
-) -> None:
+@pytest.fixture
+async def confirm_url(base: str, redis: Redis, settings: Settings) -> str:
     job = welcome()
     await ConfirmLinks(redis, settings).store([job])
-    url = f"{base}/confirm/{LinkMaker(settings).code(job)}"
-    page = await opened(browser, url, script=script)
+    return f"{base}/confirm/{LinkMaker(settings).code(job)}"
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_person_confirms_by_script_at_once_and_without_by_a_button(
+    browser: Browser, base: str, neighbours: Neighbours, confirm_url: str, script: bool
+) -> None:
+    page = await opened(browser, confirm_url, script=script)
     if not script:
         assert neighbours.written == []
         await page.get_by_role("button").click()
@@ -204,17 +203,10 @@ async def test_a_person_changes_preferences_by_keyboard(
 
 @pytest.mark.parametrize("script", [True, False])
 async def test_a_person_asks_for_a_new_link_with_one_press(
-    browser: Browser,
-    base: str,
-    neighbours: Neighbours,
-    redis: Redis,
-    settings: Settings,
-    script: bool,
+    browser: Browser, neighbours: Neighbours, settings: Settings, confirm_url: str, script: bool
 ) -> None:
-    job = welcome()
-    await ConfirmLinks(redis, settings).store([job])
     neighbours.now = NOW + timedelta(days=settings.confirm_days)
-    page = await opened(browser, f"{base}/confirm/{LinkMaker(settings).code(job)}", script=script)
+    page = await opened(browser, confirm_url, script=script)
     assert neighbours.written == []
     await page.get_by_role("button", name="Send me a new link").click()
     await expect(page.get_by_role("heading")).to_have_text("Look into your mailbox")

@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from sender.inbox import Inbox, Read
-from sender.refilling import FILLED
 from sender.web.reads import Reads
 from streams.jobs import InboxRead, decode_inbox
 from streams.records import Output
+from streams.serving import FILLED
 from tests.sender.test_inbox import draft
 
 

@@ -11,9 +11,9 @@ from aiohttp import ClientWebSocketResponse
 from redis.asyncio import Redis
 
 from sender.inbox import Inbox
-from sender.refilling import FILLED
 from streams.errors import RedisUnavailable
 from streams.jobs import InboxEntry
+from streams.serving import FILLED
 from tests.sender.web.conftest import Client, Start, add, ended, frame, hello, token
 
 

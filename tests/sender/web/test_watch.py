@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from sender.refilling import FILLED
 from streams.revocations import Revocations, of_person, of_token
+from streams.serving import FILLED
 from tests.sender.web.conftest import (
     Client,
     RedisServer,

@@ -19,7 +19,6 @@ from streams.limits import Limits
 from streams.metrics import Metrics, Row
 from streams.records import Output
 from streams.revocations import Revocations
-from streams.serving import connect
 from streams.settings import Settings
 from streams.web import BODY_LIMIT, Site, mount
 
@@ -105,15 +104,6 @@ def settings() -> Settings:
 @pytest.fixture
 def neighbours() -> Neighbours:
     return Neighbours()
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    await client.flushall()
-    await client.set("filled", "by the tests")
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
