@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -35,6 +36,25 @@ FILLED: Final = "filled"
 AWAY: Final = (ConnectionError, TimeoutError, ReadOnlyError, MasterDownError, OutOfMemoryError)
 
 
+class Torn(AbstractConnection):
+    """A connection that says so when it is torn off between two steps of a command.
+
+    redis-py passes on what the loop says of a write to a closed transport, which nothing above
+    takes for Redis being away (redis-py #4287): uvloop a RuntimeError, asyncio of Python 3.12 a
+    TypeError.
+    """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Write a command; redis-py's ConnectionError where the transport is closed."""
+        writer = self._writer
+        try:
+            await super().send_packed_command(*args, **options)
+        except (RuntimeError, TypeError) as error:
+            if writer is None or not writer.is_closing():
+                raise
+            raise ConnectionError(f"connection closed: {error}") from error
+
+
 def connect(url: str) -> Redis:
     """Return a client of the serving store; it connects when it is first used.
 
@@ -49,6 +69,8 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 1),
     )
+    kind = pool.connection_class
+    pool.connection_class = type(kind.__name__, (Torn, kind), {})
     return Redis.from_pool(pool)
 
 

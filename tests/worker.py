@@ -11,8 +11,9 @@ from pathlib import Path
 
 import aiohttp
 
-from dev.children import die_with_parent
+from dev.children import TAIL_LINES, die_with_parent
 from dev.ports import free_port
+from tests.conftest import eventually
 from tests.integration.cinema import Gauges
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,19 @@ class Worker:
         """Tell whether it is ready."""
         status, _ = await self._get("/health/ready")
         return status == 200
+
+    async def until_ready(self, limit: float = 60.0) -> None:
+        """Wait until it is ready; what it says and last logged is in the failure."""
+        try:
+            await eventually(self.ready, limit, 0.1)
+        except AssertionError:
+            ended = None if self.process is None else self.process.returncode
+            last = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+            told = await self.waits_for()
+            raise AssertionError(
+                f"{self.app} not ready within {limit:g} s: exit status {ended}, says {told!r}\n"
+                f"{last}"
+            ) from None
 
     async def waits_for(self) -> str:
         """Return what /health/ready says."""

@@ -48,7 +48,7 @@ class Sending:
         )
         self.workers.append(worker)
         await worker.start()
-        await eventually(worker.ready, 60)
+        await worker.until_ready()
         return worker
 
     @property

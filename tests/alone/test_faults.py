@@ -57,7 +57,7 @@ class Stack:
         worker = Worker(module or f"{app}.app", data, **self._settings, FAULT=fault)
         self.workers[app] = worker
         await worker.start()
-        await eventually(worker.ready, LIMIT)
+        await worker.until_ready(LIMIT)
 
     async def again(self, app: str, fault: str = "", module: str = "") -> None:
         """End a worker and start another in its place."""

@@ -78,7 +78,7 @@ async def test_redis_away_in_the_middle_is_waited_for_and_each_mail_comes_once(
         await redis.start()
     else:
         redis.signal(signal.SIGCONT)
-    await eventually(worker.ready, 30)
+    await worker.until_ready(30)
     mails = await sending.all_came(jobs)
     print(f"\nwithout Redis: {used:.0%} of a core, {grown >> 20} MiB more")
     assert len(mails) == len(jobs) and set(mails.values()) == {1}

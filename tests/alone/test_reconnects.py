@@ -147,7 +147,7 @@ async def strike(sending: Sending, workers: Sequence[Worker], dice: random.Rando
     redis.signal(signal.SIGKILL)
     await redis.wait()
     await redis.start()
-    await eventually(first.ready, 60)
+    await first.until_ready()
     await second.kill()
     await second.start()
 

@@ -93,7 +93,7 @@ async def running(worker: Worker) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=worker.broker, acks="all", max_request_size=4 << 20
     )
     try:
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         await producer.start()
         try:
             yield producer

@@ -112,7 +112,7 @@ async def test_nothing_personal_is_left_in_the_changelog_once_it_is_compacted(
         await eventually(compacted, 60, 0.5)
         await worker.kill()
         await worker.start()
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         await worker.at_rest(*TOPICS)
         month = "2026-10"
         assert (await worker.month(user, month))["films"] == 0

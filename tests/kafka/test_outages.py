@@ -123,7 +123,7 @@ async def test_a_broker_away_for_ten_seconds_is_waited_for_and_no_worker_ends(
     load = Load(producer)
     try:
         for worker in workers:
-            await eventually(worker.ready, 60, 0.2)
+            await worker.until_ready()
         load.start()
         await asyncio.sleep(3)
         began = monotonic()
@@ -140,7 +140,7 @@ async def test_a_broker_away_for_ten_seconds_is_waited_for_and_no_worker_ends(
         if away > ACKNOWLEDGED_WITHIN - 2:
             pytest.skip(f"this machine took {away:.0f} s to start Kafka again")
         for worker in workers:
-            await eventually(worker.ready, 60, 0.2)
+            await worker.until_ready()
         back = monotonic() - began - away
         print(f"\n{outage}: Kafka away for {away:.1f} s, workers ready {back:.1f} s after it")
         await asyncio.sleep(5)
@@ -169,7 +169,7 @@ async def test_a_broker_away_for_longer_ends_the_worker_which_goes_on_after_its_
     await worker.start()
     load = Load(producer)
     try:
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         load.start()
         await asyncio.sleep(3)
         broker.child.signal(signal.SIGSTOP)
@@ -182,7 +182,7 @@ async def test_a_broker_away_for_longer_ends_the_worker_which_goes_on_after_its_
         assert away > ACKNOWLEDGED_WITHIN - 1
         broker.child.signal(signal.SIGCONT)
         await worker.start()
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         await load.end()
         await assert_all_is_there([worker], load)
     finally:

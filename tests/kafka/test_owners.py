@@ -19,7 +19,6 @@ from streams.ownership import epoch_of, header
 from streams.partitions import partition_of
 from streams.settings import Settings
 from streams.transport import SESSION
-from tests.conftest import eventually
 from tests.kafka.probe import in_process
 from tests.kafka.streaming import PARTITIONS, Worker, person, running, send
 
@@ -109,7 +108,7 @@ async def test_recovery_keeps_the_newer_owners_row_where_an_older_one_follows_an
         late = {"watches": [["f", 1.0, 99.0]]}
         await write_late(producer, ann, key, late, epoch_of(ours) - 1)
         await worker.start()
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         assert (await worker.month(ann))["seconds"] == 5
         await send(producer, "watch_history", bob, watch(bob, 7))
         found = await worker.at_rest("watch_history")
@@ -159,7 +158,7 @@ async def test_someone_who_was_erased_does_not_come_back_with_a_paused_owners_wr
             value = msgspec.json.decode(row.value)
             await write_late(producer, ann, key, value, epoch_of(row) - 1)
         await worker.start()
-        await eventually(worker.ready, 60, 0.2)
+        await worker.until_ready()
         assert (await worker.month(ann))["seconds"] == 0
         await send(producer, "watch_history", bob, watch(bob, 7))
         await worker.at_rest("users", "watch_history")

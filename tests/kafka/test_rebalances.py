@@ -88,7 +88,7 @@ async def test_tables_are_complete_before_the_first_event_of_a_partition_that_mo
     producer = AIOKafkaProducer(bootstrap_servers=kafka_broker, acks="all")
     await producer.start()
     await one.start()
-    await eventually(one.ready, 60, 0.2)
+    await one.until_ready()
     before = await records([one])
     load = Load(producer)
     try:
@@ -98,7 +98,7 @@ async def test_tables_are_complete_before_the_first_event_of_a_partition_that_mo
         await asyncio.sleep(3)
         # Stopped in order, killed, and back again.
         await end(one, signal.SIGTERM)
-        await eventually(two.ready, 60, 0.2)
+        await two.until_ready()
         await asyncio.sleep(1)
         await one.start()
         await all_ready(workers)
@@ -134,7 +134,7 @@ async def all_ready(workers: list[Worker]) -> None:
     """Wait until the workers are ready, and still are when they have met."""
     for _ in range(2):
         for worker in workers:
-            await eventually(worker.ready, 60, 0.2)
+            await worker.until_ready()
 
 
 async def end(worker: Worker, number: signal.Signals) -> None:

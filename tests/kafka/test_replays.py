@@ -105,7 +105,7 @@ async def go_back(worker: Worker, places: Mapping[TopicPartition, int]) -> None:
     finally:
         await consumer.stop()
     await worker.start()
-    await eventually(worker.ready, 60, 0.2)
+    await worker.until_ready()
 
 
 async def test_all_inputs_read_again_from_anywhere_change_nothing(worker: Worker) -> None:

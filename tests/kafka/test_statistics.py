@@ -51,7 +51,7 @@ async def producing(workers: Sequence[Worker]) -> AsyncIterator[AIOKafkaProducer
     ) as producer:
         try:
             await workers[0].start()
-            await eventually(workers[0].ready, 60, 0.2)
+            await workers[0].until_ready()
             films = [
                 ("films", name, {"film_id": name, "title": name, "genres": genres})
                 for name, genres in GENRES.items()
@@ -235,7 +235,7 @@ async def test_a_worker_killed_in_a_monthly_campaign_reports_everybody_once_and_
         )
         await put(producer, (watch(user, f"f{n % 3}", n) for user, n in people.items()))
         for worker in workers:
-            await eventually(worker.ready, 60, 0.2)
+            await worker.until_ready()
         await at_rest(workers, "users", "watch_history", "clock")
         ready, before = monotonic(), await jobs()
         # The first of December, ten o'clock, has come in the last of the zones.
@@ -249,7 +249,7 @@ async def test_a_worker_killed_in_a_monthly_campaign_reports_everybody_once_and_
         there = await jobs() - before
         await two.start()
         # Time goes on: a partition whose walk is not over does nothing before it hears something.
-        await eventually(two.ready, 60, 0.2)
+        await two.until_ready()
         await tick("2026-12-01T22:00:01Z")
         found = await at_rest(workers, "users", "watch_history", "clock", "held")
         reports = [
