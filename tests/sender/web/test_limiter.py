@@ -10,11 +10,12 @@ from aiohttp import WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 
 from sender.web.line import TRY_LATER
-from streams.limits import ADDRESS, FORM, USER, Limits
+from streams.limits import Limits
 from streams.links import PREFERENCES, Tokens
 from streams.serving import connect
 from streams.settings import Settings
 from streams.web.limiter import COUNTED, mark
+from tests.narrow import FLOOD, FORM, USER, narrow  # noqa: F401
 from tests.sender.web.conftest import Client, Neighbours, Start, ended, hello, token
 
 LOOPBACK = ip_network("127.0.0.0/8")
@@ -25,7 +26,7 @@ async def test_a_flood_of_sockets_is_refused_before_the_upgrade(client: Client) 
         async with client.get("/viewer"):
             pass
 
-    await asyncio.gather(*(knock() for _ in range(ADDRESS.burst + 200)))
+    await asyncio.gather(*(knock() for _ in range(FLOOD)))
     attempts = [client.ws_connect("/ws") for _ in range(50)]
     found = await asyncio.gather(*attempts, return_exceptions=True)
     refused = [one for one in found if isinstance(one, WSServerHandshakeError)]
@@ -37,7 +38,7 @@ async def test_a_flood_of_sockets_is_refused_before_the_upgrade(client: Client) 
 async def test_a_person_who_opens_sockets_without_end_is_told_to_come_later(start: Start) -> None:
     client = await start(trusted_proxies=(LOOPBACK,))
     codes = []
-    for number in range(USER.burst + 300):
+    for number in range(2 * USER.burst):
         said = {"X-Forwarded-For": f"192.0.2.{number}"}
         opened = await client.ws_connect("/ws", headers=said)
         await opened.send_json({"token": token("u")})
