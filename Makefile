@@ -38,10 +38,11 @@ test: lint ## Lint, types, unit tests, and integration tests on the embedded sta
 	$(PYTHON) -m pytest -m "not kafka and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
 # Those in tests/alone are the sender's and run in `make test`: on Kafka chaos and the rolling
-# restart do what they do, and they would take six minutes more.
+# restart do what they do, and they would take six minutes more. The demo and the embedded broker's
+# own tests have that broker whatever is said.
 test-kafka: $(INSTALLED) ## Integration and kill -9 tests on Apache Kafka, and the browser's
 	$(PYTHON) -m pytest -m "integration or kafka or browser" --broker kafka --ignore tests/alone \
-		$(IN_PAIRS) $(ARGS)
+		--ignore tests/dev/test_demo_week.py --ignore tests/dev/test_embedded.py $(IN_PAIRS) $(ARGS)
 
 zones: $(INSTALLED) ## Hold every day from 2024 to 2031 in every time zone against a walk over all minutes
 	@$(PYTHON) -m tests.streams.zones

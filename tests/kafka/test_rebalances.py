@@ -48,7 +48,7 @@ class Load:
                 at = {"at": "2026-11-10T12:00:00Z"}
                 await send(self._producer, "watch_history", user, watch | at)
                 self.sent[user] += 1
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.01)
 
     async def end(self) -> None:
         """End after the round."""

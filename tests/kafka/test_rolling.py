@@ -18,7 +18,7 @@ IN_TIME = Shares(temporary=0, permanent=0, drops=0, slow=20, connects=0)
 
 
 async def test_a_rolling_restart_loses_nothing_and_says_nothing_twice(tmp_path: Path) -> None:
-    options = Options(seed=7, rate=150, data=tmp_path, shares=IN_TIME)
+    options = Options(seed=7, rate=80, data=tmp_path, shares=IN_TIME)
     summary = await run(options, roll)
     print(f"\n{summary}")
     assert summary.holds, summary.findings
