@@ -17,6 +17,7 @@ from streams.errors import SettingsError
 from streams.settings import SECRET_LENGTH
 from streams.topics import INPUTS
 
+#: Post events; see what is known; erase people where one may post (see streams/web/guard.py).
 Scope = Literal["intake", "read", "admin"]
 SCOPES: Final[frozenset[str]] = frozenset({"intake", "read", "admin"})
 #: The scope of one topic alone: `intake/activity`.

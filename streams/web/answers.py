@@ -83,7 +83,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(error.status, error.reason, headers={"Allow": allow} if allow else None)
     except web.RequestPayloadError:
         # Without its words: they quote the body.
-        return problem(400, "the body is not what its headers say")
+        response = problem(400, "the body is not what its headers say")
+        response.force_close()
+        return response
     except Retryable as error:
         return later(str(error))
     except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import (
     IPv4Address,
@@ -22,6 +23,8 @@ Network = IPv4Network | IPv6Network
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 # What one household or machine is given; it may take any address in it (RFC 6177, RFC 8981).
 PREFIX: Final = 64
+#: An address as some proxies write it, Azure's gateway among them: with its port (RFC 7239, 6).
+PORTED: Final = re.compile(r"\[([^\]%]*:[^\]%]*)\](?::\d{1,5})?|([^:]*):\d{1,5}", re.ASCII)
 
 
 def bearer(request: web.Request) -> str | None:
@@ -48,17 +51,24 @@ def origin_of(request: web.Request, proxies: Collection[Network]) -> str:
 
     That is the peer. Where the peer is a proxy of ours, it is the last address in X-Forwarded-For
     that is none: each proxy adds its own peer at the end, and what stands before comes from anyone.
+    Behind what cannot be read stands nobody but the proxy that wrote it.
     """
     found = _address(request.remote)
     hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
     while found is not None and hops and any(found in network for network in proxies):
-        before = _address(hops.pop())
+        before = _hop(hops.pop())
         if before is None:
             break
         found = before
     if isinstance(found, IPv6Address):
         return str(ip_network((found.packed, PREFIX), strict=False))
     return str(found)
+
+
+def _hop(entry: str) -> Address | None:
+    """Read an entry of X-Forwarded-For: an address, with its port or without."""
+    ported = PORTED.fullmatch(entry.strip())
+    return _address((ported[1] or ported[2]) if ported else entry)
 
 
 def _address(text: str | None) -> Address | None:

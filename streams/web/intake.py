@@ -10,7 +10,7 @@ from aiohttp import web
 from streams.errors import BrokerUnavailable
 from streams.fields import ID_LENGTH
 from streams.records import Output
-from streams.topics import CLOCK, DECODERS, MIB, TOPICS, VALUE_LIMIT, Topic
+from streams.topics import CLOCK, DECODERS, MIB, TOPICS, USERS, VALUE_LIMIT, Topic
 from streams.web.answers import answer, later, problem
 from streams.web.guard import Guard
 from streams.web.site import Site
@@ -94,6 +94,10 @@ class Intake:
             return problem(413, f"a body may have {BODY_LIMIT} bytes")
         except Refusal as error:
             return problem(error.status, error.message, error.code)
+        # Profiles come again with the next record; what an erased person had does not.
+        erases = topic is USERS and any(output.value is None for output in outputs)
+        if erases and (refusal := self._guard.erasure(request)) is not None:
+            return refusal
         try:
             written = iter(await self._site.produce(outputs) if outputs else ())
         except BrokerUnavailable as error:

@@ -9,17 +9,20 @@ import logging
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from streams.web.answers import HEADERS, problem
 
 handle_error = web.RequestHandler.handle_error
+data_received = web.RequestHandler.data_received
 
 
 def install() -> None:
     """Answer and log so on every connection of this process; aiohttp has no setting for that."""
     web.RequestHandler.handle_error = refuse  # type: ignore[method-assign, assignment]
+    web.RequestHandler.data_received = take  # type: ignore[method-assign, assignment]
     server_logger.addFilter(wordless)
 
 
@@ -46,3 +49,21 @@ def refuse(
         response.force_close()
     response.headers.update(HEADERS)
     return response
+
+
+def take(connection: web.RequestHandler, data: bytes) -> None:
+    """Tell whoever waits for a body that the rest of it is no HTTP.
+
+    aiohttp's parser in C drops a body at a malformed chunk and lets its reader wait for ever.
+    """
+    data_received(connection, data)
+    messages = connection._messages
+    if not messages or isinstance(messages[-1][0], RawRequestMessage):
+        return
+    request = connection._current_request
+    body = messages[-2][1] if len(messages) > 1 else request.content if request else None
+    if body is not None and not body.is_eof():
+        body.set_exception(web.RequestPayloadError("a malformed chunk"))
+        body.feed_eof()
+        # What follows in it is part of nothing.
+        connection.close()

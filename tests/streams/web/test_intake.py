@@ -128,6 +128,60 @@ async def test_a_null_value_with_a_key_is_a_tombstone(
     assert (neighbours.written[0].key, neighbours.written[0].value) == ("u", None)
 
 
+@pytest.mark.parametrize("scopes", [["intake"], ["intake/users"], ["intake", "read"]])
+async def test_who_may_post_may_not_erase_a_person(
+    start: Start, neighbours: Neighbours, scopes: list[str]
+) -> None:
+    key = new_key()
+    client = await start(api_keys=(entry_of(key, scopes),))
+    records = [{"value": {"user_id": "v", "email": "v@x.org"}}, {"key": "u", "value": None}]
+    response = await post(client, "users", {"records": records}, Authorization=f"Bearer {key}")
+    assert response.status == 403
+    assert "the scope admin" in (await response.json())["message"]
+    assert neighbours.written == []
+
+
+async def test_a_key_of_scope_admin_may_erase_where_it_may_post(
+    start: Start, neighbours: Neighbours
+) -> None:
+    key = new_key()
+    client = await start(api_keys=(entry_of(key, ["intake/users", "admin"]),))
+    tombstone = {"records": [{"key": "u", "value": None}]}
+    assert (await post(client, "users", tombstone, Authorization=f"Bearer {key}")).status == 200
+    assert (neighbours.written[0].key, neighbours.written[0].value) == ("u", None)
+    assert (await post(client, "films", tombstone, Authorization=f"Bearer {key}")).status == 403
+
+
+async def test_a_key_of_scope_admin_alone_opens_nothing(start: Start) -> None:
+    key = new_key()
+    client = await start(api_keys=(entry_of(key, ["admin"]),))
+    authorization = {"Authorization": f"Bearer {key}"}
+    tombstone = {"records": [{"key": "u", "value": None}]}
+    assert (await post(client, "users", tombstone, **authorization)).status == 403
+    assert (await client.get("/campaigns", headers=authorization)).status == 403
+
+
+async def test_films_and_campaigns_go_with_the_scope_intake(
+    client: Client, neighbours: Neighbours
+) -> None:
+    tombstone = {"records": [{"key": "one", "value": None}]}
+    for topic in ("films", "campaigns"):
+        response = await post(
+            client, topic, tombstone, Authorization="Bearer key-that-may-only-post"
+        )
+        assert response.status == 200
+    assert [one.value for one in neighbours.written] == [None, None]
+
+
+async def test_programs_on_this_machine_may_erase_where_the_intake_believes_them(
+    start: Start,
+) -> None:
+    client = await start(intake_loopback=True)
+    body = {"records": [{"key": "u", "value": None}]}
+    response = await client.post("/topics/users", json=body, headers={"Content-Type": JSON})
+    assert response.status == 200
+
+
 @pytest.mark.parametrize("value", [None, {}, {"user_id": None}, {"user_id": True}, [], "text"])
 async def test_a_compacted_topic_refuses_a_record_it_has_no_key_for(
     client: Client, neighbours: Neighbours, value: Any

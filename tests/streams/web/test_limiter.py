@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 
 import jwt
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from streams.limits import LOGIN, Limits
 from streams.serving import connect
-from streams.web.asking import origin_of
+from streams.web.asking import Address, origin_of
 from streams.web.limiter import COUNTED, mark
 from streams.web.peers import ROUTED
 from tests.narrow import ADDRESS, FLOOD, narrow  # noqa: F401
@@ -236,6 +238,12 @@ def origin(peer: str | None, *forwarded: str) -> str:
         ("10.0.0.1", ["198.51.100.9", "192.0.2.3,10.9.9.9"], "192.0.2.3"),
         ("10.0.0.1", ["10.0.0.7"], "10.0.0.7"),
         ("10.0.0.1", ["198.51.100.9, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.9, 203.0.113.7:4711"], "203.0.113.7"),
+        ("10.0.0.1", ["203.0.113.7:4711, 10.9.9.9:80, [fd00::7]:443, [fd00::8]"], "203.0.113.7"),
+        ("10.0.0.1", ["198.51.100.9, [2001:db8::1]:443"], "2001:db8::/64"),
+        ("10.0.0.1", ["198.51.100.9, 203.0.113.7:"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.9, [203.0.113.7]:80"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.9, [2001:db8::1"], "10.0.0.1"),
         ("::ffff:10.0.0.1", ["::ffff:192.0.2.3"], "192.0.2.3"),
         ("2001:db8:0:7:aaaa::1", [], "2001:db8:0:7::/64"),
         ("fe80::1%eth0", [], "fe80::/64"),
@@ -246,6 +254,26 @@ def test_the_last_address_that_is_no_proxy_of_ours_is_whose_request_it_is(
     peer: str | None, forwarded: list[str], whose: str
 ) -> None:
     assert origin(peer, *forwarded) == whose
+
+
+def entry(address: Address, port: int) -> str:
+    return f"[{address}]:{port}" if isinstance(address, IPv6Address) else f"{address}:{port}"
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_a_port_beside_an_address_changes_nothing(address: Address, port: int) -> None:
+    bare = origin("10.0.0.1", f"198.51.100.9, {address}")
+    assert origin("10.0.0.1", f"198.51.100.9, {entry(address, port)}") == bare
+
+
+@given(st.ip_addresses(), st.integers(0, 65535), st.data())
+def test_who_stands_in_an_entry_that_cannot_be_read_is_the_proxy(
+    address: Address, port: int, data: st.DataObject
+) -> None:
+    whole = entry(address, port)
+    at = data.draw(st.integers(0, len(whole)))
+    wrong = data.draw(st.sampled_from("gxz_-/\"'@[]"))
+    assert origin("10.0.0.1", f"198.51.100.9, {whole[:at]}{wrong}{whole[at:]}") == "10.0.0.1"
 
 
 def token(user_id: str) -> str:
