@@ -178,8 +178,14 @@ async def test_over_any_reconnects_kills_and_cuts_nothing_is_missed_and_nothing_
             async def all_came() -> bool:
                 return all(len(tab.got) >= EACH for tab in tabs)
 
+            async def all_written() -> bool:
+                return len(jobs_of(await told(sending))) >= len(sent)
+
             with suppress(AssertionError):
                 await eventually(all_came, 60, 0.1)
+                # What its sender had shown and not yet written when it was killed rests until the
+                # claim is over. Its tabs must not see it again.
+                await eventually(all_written, 60, 0.5)
             # What comes twice may come late.
             await asyncio.sleep(1)
         finally:
@@ -187,7 +193,7 @@ async def test_over_any_reconnects_kills_and_cuts_nothing_is_missed_and_nothing_
                 task.cancel()
             await asyncio.gather(*watching, cutting, striking, return_exceptions=True)
     entries = await told(sending)
-    assert {job for ids in entries.values() for job in ids.values()} == sent
+    assert jobs_of(entries) == sent
     owner = {user: set(ids) for user, ids in entries.items()}
     missed = sum(len(owner[tab.user] - set(tab.got)) for tab in tabs)
     repeated = sum(len(tab.got) - len(set(tab.got)) for tab in tabs)
@@ -262,3 +268,8 @@ async def told(sending: Sending) -> dict[str, dict[int, str]]:
         if isinstance(entry, InboxEntry):
             entries[(record.key or b"").decode()][entry.id] = entry.job_id
     return entries
+
+
+def jobs_of(entries: dict[str, dict[int, str]]) -> set[str]:
+    """Return the jobs that became these entries."""
+    return {job for ids in entries.values() for job in ids.values()}
