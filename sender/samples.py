@@ -39,13 +39,14 @@ def sample_job(template: str, locale: str) -> Job:
 def sample_links(job: Job, settings: Settings) -> Links:
     """Return links of the right shape that open nothing."""
     base, kind = settings.public_url, KINDS[job.kind]
+    months = settings.streams_url
     # The form of a real one: ["sample"], a time, a signature.
     token = "WyJzYW1wbGUiXQ.aR9bUA." + "0" * 43
     return Links(
         confirm_url=f"{base}/confirm/{job.job_id}" if job.template == "welcome" else None,
         unsubscribe_url=f"{base}/unsubscribe/{token}" if kind.unsubscribable else None,
         preferences_url=f"{base}/preferences/{token}" if kind.unsubscribable else None,
-        statistics_url=f"{base}/me/{token}" if job.template == "statistics" else None,
+        statistics_url=f"{months}/me/{token}" if months and job.template == "statistics" else None,
     )
 
 

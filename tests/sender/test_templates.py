@@ -239,6 +239,13 @@ def test_the_weekly_selection_names_every_film_in_both_parts(renderer: Renderer)
         assert page.text.count("новинка" if locale == "ru" else "new") == 2
 
 
+@pytest.mark.parametrize(("locale", "days"), [("en", "November 16 – 22"), ("ru", "16–22 ноября")])
+def test_the_days_of_a_week_stay_on_one_line(renderer: Renderer, locale: str, days: str) -> None:
+    html = rendered(renderer, sample_job("personal_selection", locale)).html
+    # The spaces within are of several kinds.
+    assert re.search(f"white-space: nowrap;?[^>]*>{days}<".replace(" ", r"\s"), html)
+
+
 @pytest.mark.parametrize(
     ("films", "said"),
     [

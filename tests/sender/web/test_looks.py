@@ -15,9 +15,9 @@ from sender.render import Renderer
 from sender.samples import KIND_OF, sample_job, sample_links
 from streams.links import PREFERENCES, UNSUBSCRIBE, Tokens
 from streams.settings import Settings
-from tests.browser import MARKS, barriers_of
+from tests.browser import MARKS, barriers_of, opened
 from tests.markup import mistakes, needs_java
-from tests.sender.web.conftest import KEY, Client, Neighbours, welcome
+from tests.sender.web.conftest import KEY, Client, Neighbours, Start, welcome
 
 pytestmark = MARKS
 
@@ -109,6 +109,25 @@ async def test_no_mail_keeps_anybody_out(
 ) -> None:
     ours = {name: html for name, html in mails.items() if name.endswith(lang)}
     assert await barriers_of(browser, base, ours, but=LANDMARKS, viewport=SIZES[lang]) == {}
+
+
+async def test_a_long_address_in_a_finding_breaks_where_the_window_ends(
+    browser: Browser, start: Start
+) -> None:
+    # A bare number in a link is what filters dislike: the whole link is named.
+    client = await start(public_url="http://192.0.2.1:6067")
+    page = await (await client.get("/preview/tip/en", headers=OPERATOR)).text()
+    assert "http://192.0.2.1:6067/unsubscribe/" in page
+    base = str(client.make_url("")).rstrip("/")
+    assert await barriers_of(browser, base, {"preview": page}, viewport=SIZES["ru"]) == {}
+
+
+@pytest.mark.parametrize("lang", ["en", "ru"])
+async def test_a_page_of_a_few_lines_does_not_scroll(
+    browser: Browser, base: str, lang: str
+) -> None:
+    page = await opened(browser, f"{base}/unsubscribe/none?lang={lang}", viewport=SIZES[lang])
+    assert not await page.evaluate("document.documentElement.scrollHeight > innerHeight")
 
 
 @needs_java

@@ -127,6 +127,17 @@ async def test_the_page_shows_subject_headers_both_parts_and_the_size(client: Cl
     assert 'href="../statistics/en"' in page
 
 
+@pytest.mark.parametrize("streams_url", ["https://months.cinema.example", None])
+async def test_the_months_are_linked_where_people_reach_them_and_nowhere_else(
+    start: Start, streams_url: str | None
+) -> None:
+    client = await start(streams_url=streams_url)
+    answer = await client.get("/preview/statistics/en?part=text", headers=READER)
+    text = await answer.text()
+    assert ("/me/" in text) == bool(streams_url)
+    assert f"{streams_url or 'https://cinema.example'}/" in text
+
+
 async def test_every_part_can_be_had_as_it_is(client: Client) -> None:
     html = await client.get("/preview/tip/en?part=html")
     text = await client.get("/preview/tip/en?part=text")

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from streams.metrics import Row
 from streams.web.readings import SPAN, Rates
 from tests.streams.web.conftest import KEY, Client, Neighbours, Start
+from tests.streams.web.test_operators import CAMPAIGN
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 #: What a sender's `/metrics` says.
@@ -127,6 +128,13 @@ async def test_the_page_refreshes_itself_with_and_without_a_script(client: Clien
     page = await (await client.get("/status", headers=AUTH)).text()
     assert '<script src="/static/status.js" defer></script>' in page
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+
+
+async def test_the_next_instants_read_as_on_the_page_of_campaigns(
+    client: Client, neighbours: Neighbours
+) -> None:
+    neighbours.campaigns.append(CAMPAIGN)
+    assert "2026-11-27 17:00 " in await (await client.get("/status", headers=AUTH)).text()
 
 
 async def test_what_a_worker_says_is_text(client: Client, neighbours: Neighbours) -> None:
