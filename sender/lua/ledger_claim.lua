@@ -6,8 +6,8 @@
 --   x (a field) MS                  the user was erased then
 -- ARGV: owner, now in ms ('' for Redis's own clock), lease in ms, days to keep, the packed rows: user,
 -- attempt, created in ms, job, hash of a mail's address ('' for what is no mail).
--- Returns a verdict for each job (see verdicts.py): of a mail that may be sent also whether its
--- address is suppressed.
+-- Returns a verdict for each job (see verdicts.py), with a NUL between them, which is in none: of a
+-- mail that may be sent also whether its address is suppressed.
 local owner, lease, days = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(ARGV[2])
 if not now then
@@ -83,4 +83,4 @@ while i <= #rows do
   end
   verdicts[#verdicts + 1] = verdict
 end
-return verdicts
+return table.concat(verdicts, '\0')
