@@ -48,9 +48,10 @@ MARKS: Final[dict[str, Mark]] = {
     "retrying": b"r",
     "deferred": b"-",
 }
-# What packed rows begin with; doubles, which are what Lua counts in.
-_claimed: Final = Struct(">12sdd").pack
-_marked: Final = Struct(">12sdc").pack
+# What packed rows begin with: a user, and when a job was made (a double: Lua counts in them), or
+# its mark. An attempt is text, as the ledger keeps it, however large a number it is.
+_claimed: Final = Struct(">12sd").pack
+_marked: Final = Struct(">12sc").pack
 
 
 @dataclass
@@ -182,14 +183,14 @@ class Ledger:
 
 def _claim_of(job: Job) -> bytes:
     user, ident = _key(job)
+    begin = _claimed(user, _milliseconds(job.created_at))
     address = address_hash(job.to).encode() if job.channel == EMAIL else b""
-    created = _milliseconds(job.created_at)
-    return _claimed(user, job.attempt, created) + sized(ident) + sized(address)
+    return begin + sized(b"%d" % job.attempt) + sized(ident) + sized(address)
 
 
 def _mark_of(job: Job, mark: Mark, outcome: bytes) -> bytes:
     user, ident = _key(job)
-    return _marked(user, job.attempt, mark) + sized(ident) + sized(outcome)
+    return _marked(user, mark) + sized(b"%d" % job.attempt) + sized(ident) + sized(outcome)
 
 
 def _milliseconds(at: datetime) -> int:

@@ -67,8 +67,8 @@ class DeliveryLog:
             await self._redis.delete(f"dc:{generation}")
 
 
-# User, whether final, attempt, at in ms, score; doubles, which are what Lua counts in.
-_numbers: Final = Struct(">12sBddd").pack
+# User, whether final, at in ms, score; doubles, which are what Lua counts in.
+_numbers: Final = Struct(">12sBdd").pack
 
 
 def _row(delivery: Delivery) -> bytes:
@@ -82,7 +82,8 @@ def _row(delivery: Delivery) -> bytes:
     user, score = digest(delivery.user_id), at * ORDER + order
     record = b"" if delivery.reason == ERASED else encode(delivery)
     return (
-        _numbers(user, final, delivery.attempt, at, score)
+        _numbers(user, final, at, score)
+        + sized(b"%d" % delivery.attempt)
         + sized(job)
         + sized(delivery.kind.encode())
         + sized(delivery.status.encode())

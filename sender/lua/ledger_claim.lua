@@ -5,7 +5,7 @@
 --   s|f|k DAY                       sent, failed or skipped, for good
 --   x (a field) MS                  the user was erased then
 -- ARGV: owner, now in ms ('' for Redis's own clock), lease in ms, days to keep, the packed rows: user,
--- attempt, created in ms, job, hash of a mail's address ('' for what is no mail).
+-- created in ms, attempt, job, hash of a mail's address ('' for what is no mail).
 -- Returns a verdict for each job (see verdicts.py), with a NUL between them, which is in none: of a
 -- mail that may be sent also whether its address is suppressed.
 local owner, lease, days = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -32,9 +32,9 @@ end
 local verdicts = {}
 local rows, i = ARGV[5], 1
 while i <= #rows do
-  local user, attempt, created, job, address
-  user, attempt, created, job, address, i = struct.unpack('>c12ddI4c0I4c0', rows, i)
-  local key, try = 'l:' .. user, string.format('%.0f', attempt)
+  local user, created, try, job, address
+  user, created, try, job, address, i = struct.unpack('>c12dI4c0I4c0I4c0', rows, i)
+  local key, attempt = 'l:' .. user, tonumber(try)
   local found = redis.call('HMGET', key, job, 'x')
   local state, erased = found[1], found[2]
   local verdict = 'mine'

@@ -1,6 +1,6 @@
 -- Writes what became of claimed jobs. A final state stays; what an erasure removed stays removed.
 -- ARGV: owner, now in ms ('' for Redis's own clock), lease in ms, days to keep, the packed rows: user,
--- attempt, state, job, outcome. State: s, f, k (final), r (released), n (noted: outcome is given), c
+-- state, attempt, job, outcome. State: s, f, k (final), r (released), n (noted: outcome is given), c
 -- (the claim's lease is renewed), - (given back, nothing was tried).
 -- Returns the numbers, from 1, of the jobs whose claim is not ours any more.
 local owner, lease, days = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -15,10 +15,10 @@ local till = string.format('%.0f', now + lease)
 local lost = {}
 local rows, i, number = ARGV[5], 1, 0
 while i <= #rows do
-  local user, attempt, new, job, outcome
-  user, attempt, new, job, outcome, i = struct.unpack('>c12dc1I4c0I4c0', rows, i)
+  local user, new, try, job, outcome
+  user, new, try, job, outcome, i = struct.unpack('>c12c1I4c0I4c0I4c0', rows, i)
   number = number + 1
-  local key, try = 'l:' .. user, string.format('%.0f', attempt)
+  local key, attempt = 'l:' .. user, tonumber(try)
   local found = redis.call('HMGET', key, job, 'x')
   local state, erased = found[1], found[2]
   local final = state and string.match(state, '^[sfk]')

@@ -3,7 +3,7 @@
 -- a state that is met again moves to the present span, one that is not goes with its whole span.
 -- Counts are numbers of their own and stay when states go.
 -- ARGV: how many to keep for a user, days of a span, the packed rows: user, whether final (1 or 0),
--- attempt, at in ms, score, job (bytes), kind, status, the record ('' to keep it out of the user's
+-- at in ms, score, attempt, job (bytes), kind, status, the record ('' to keep it out of the user's
 -- list).
 local keep, days = tonumber(ARGV[1]), tonumber(ARGV[2])
 local seconds = tonumber(redis.call('TIME')[1])
@@ -12,9 +12,10 @@ local generation = redis.call('GET', 'dg') or '0'
 local counts = 'dc:' .. generation
 local rows, i = ARGV[3], 1
 while i <= #rows do
-  local user, final, attempt, at, score, job, kind, status, record
-  user, final, attempt, at, score, job, kind, status, record, i =
-    struct.unpack('>c12BdddI4c0I4c0I4c0I4c0', rows, i)
+  local user, final, at, score, try, job, kind, status, record
+  user, final, at, score, try, job, kind, status, record, i =
+    struct.unpack('>c12BddI4c0I4c0I4c0I4c0I4c0', rows, i)
+  local attempt = tonumber(try)
   local bucket, rest = string.sub(job, 1, 2), string.sub(job, 3)
   local now = 'd:' .. generation .. ':' .. span .. ':' .. bucket
   local before = 'd:' .. generation .. ':' .. (span - 1) .. ':' .. bucket
@@ -33,7 +34,7 @@ while i <= #rows do
       redis.call('HINCRBY', counts, kind .. ' ' .. was, -1)
     end
     redis.call('HINCRBY', counts, kind .. ' ' .. status, 1)
-    redis.call('HSET', now, rest, string.format('%s %d %.0f %.0f', status, final, attempt, at))
+    redis.call('HSET', now, rest, string.format('%s %d %s %.0f', status, final, try, at))
     redis.call('EXPIREAT', now, (span + 2) * days * 86400)
     if old and not known then
       redis.call('HDEL', before, rest)
