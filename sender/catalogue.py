@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -166,14 +166,18 @@ class _Environment(Environment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
+    def make_globals(self, own: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Return a template's globals as a dict: each mail copies them, and looks through them.
+
+        Jinja's own are a ChainMap, which does both in Python.
+        """
+        return {**self.globals, **(own or {})}
+
 
 def _compile(environment: Environment, name: str) -> Template | str:
     """Return the template, or why there is none."""
     try:
-        template = environment.get_template(name)
-        # Copied for each mail, and Jinja's own is slow to copy.
-        template.globals = dict(template.globals)
-        return template
+        return environment.get_template(name)
     except (JinjaError, OSError, ValueError) as error:
         return _cause(error)
 

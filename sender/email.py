@@ -91,25 +91,14 @@ class EmailChannel:
     ) -> AsyncIterator[Outcomes]:
         """Send the jobs' mails and yield outcomes as they come in.
 
-        Raises RedisUnavailable before anything is tried: suppressions are looked up and links
-        written down first.
+        Raises RedisUnavailable before anything is tried: links are written down first.
         """
-        suppressed = await self.suppressions.of([job.to for job in jobs])
         await self.confirmations.store(jobs)
-        skipped: Outcomes = []
-        todo: list[Job] = []
-        for job, known in zip(jobs, suppressed, strict=True):
-            if known is None:
-                todo.append(job)
-            else:
-                skipped.append((job, Outcome("skipped", f"suppressed: {known.reason}")))
-        if skipped:
-            yield skipped
         done: asyncio.Queue[tuple[Job, Outcome] | None] = asyncio.Queue()
         until = monotonic() + TURN[self.lane]
         workers = [
             asyncio.create_task(self._work(line, done, now, until, halted))
-            for line, many in self._lines(todo)
+            for line, many in self._lines(jobs)
             for _ in range(many)
         ]
         running = len(workers)

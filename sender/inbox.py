@@ -155,7 +155,7 @@ class Inbox:
         A job that was added before is not added again: its entry has the id it got then.
         """
         rows = ((digest(user), draft.job_id, encode(draft)) for user, draft in drafts)
-        ids = _full(await self._add.over((KEEP, SPARE, int(TTL.total_seconds())), rows))
+        ids = _full(await self._add.over_fields((KEEP, SPARE, int(TTL.total_seconds())), rows))
         return [draft.numbered(int(number)) for (_, draft), number in zip(drafts, ids, strict=True)]
 
     async def page(self, user_id: str, after: int = 0, limit: int = PAGE) -> Page:
@@ -189,7 +189,7 @@ class Inbox:
         restored = 0
         for start in range(0, len(rows), SLICE):
             part = ((row.id, row.job_id, _body(row)) for row in rows[start : start + SLICE])
-            restored += int(await self._restore.over(head, part))
+            restored += int(await self._restore.over_fields(head, part))
         return restored
 
     async def erase(self, user_id: str) -> None:

@@ -174,11 +174,15 @@ class Lane:
                 batch.held.append(msgspec.structs.replace(job, not_before=now + left))
             elif state == "erased":
                 batch.outcomes.append((job, Outcome("skipped", ERASED)))
-            elif outcome is not None or (told is not None and attempt == job.attempt):
-                batch.outcomes.append((job, outcome or told))  # type: ignore[arg-type]
+            elif outcome is not None and state != "suppressed":
+                batch.outcomes.append((job, outcome))
+            elif told is not None and attempt == job.attempt:
+                batch.outcomes.append((job, told))
             elif job.expires_at is not None and job.expires_at <= now:
                 reason = f"expired at {job.expires_at.isoformat()}"
                 batch.outcomes.append((job, Outcome("skipped", reason)))
+            elif outcome is not None:
+                batch.outcomes.append((job, outcome))
             else:
                 if (state == "maybe" or broken) and not self._repeatable(job):
                     self.maybe_sent += 1

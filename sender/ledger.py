@@ -13,6 +13,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import starmap
+from struct import Struct
 from typing import Final, Literal
 
 from redis.asyncio import Redis
@@ -22,8 +24,9 @@ from sender.group_commit import GroupCommit
 from sender.hands import Hands
 from sender.verdicts import Verdict, decode_verdict, encode_outcome
 from streams.errors import RedisUnavailable
-from streams.jobs import Delivery, Job
-from streams.serving import Script, digest
+from streams.jobs import Delivery, Job, address_hash
+from streams.kinds import EMAIL
+from streams.serving import Script, digest, sized
 from streams.tasks import end
 
 logger = logging.getLogger(__name__)
@@ -37,14 +40,18 @@ DAYS: Final = 30
 # Redis holds still for a millisecond or two for so many.
 SLICE: Final = 500
 
-Mark = Literal["s", "f", "k", "r", "n", "c", "-"]
+Mark = Literal[b"s", b"f", b"k", b"r", b"n", b"c", b"-"]
 MARKS: Final[dict[str, Mark]] = {
-    "sent": "s",
-    "failed": "f",
-    "skipped": "k",
-    "retrying": "r",
-    "deferred": "-",
+    "sent": b"s",
+    "failed": b"f",
+    "skipped": b"k",
+    "retrying": b"r",
+    "deferred": b"-",
 }
+# What packed rows begin with: a user, and when a job was made (a double: Lua counts in them), or
+# its mark. An attempt is text, as the ledger keeps it, however large a number it is.
+_claimed: Final = Struct(">12sd").pack
+_marked: Final = Struct(">12sc").pack
 
 
 @dataclass
@@ -95,8 +102,9 @@ class Ledger:
         """
         await self._hands.take(jobs)
         try:
-            rows = [(*_key(job), job.attempt, _milliseconds(job.created_at)) for job in jobs]
-            verdicts = [decode_verdict(text) for text in await self._claim.over(self._head(), rows)]
+            found = await self._claim.over(self._head(), map(_claim_of, jobs))
+            # As one text: redis-py takes some microseconds for each of a list.
+            verdicts = [decode_verdict(text) for text in found.split(b"\0")] if jobs else []
         except BaseException:
             self._hands.drop(jobs)
             raise
@@ -106,7 +114,7 @@ class Ledger:
 
     async def note(self, outcomes: Iterable[tuple[Job, Outcome]]) -> None:
         """Write down what became of jobs, before anything else is told: who redoes them knows."""
-        await self._notes.add((job, "n", encode_outcome(outcome)) for job, outcome in outcomes)
+        await self._notes.add((job, b"n", encode_outcome(outcome)) for job, outcome in outcomes)
 
     def returned(self, jobs: Iterable[Job]) -> None:
         """Say that what follows from the jobs is with Kafka now."""
@@ -123,16 +131,14 @@ class Ledger:
     async def leave(self, jobs: Sequence[Job]) -> None:
         """End the claims of jobs that nobody answered for: they are `maybe` to who comes next."""
         try:
-            await self._mark.over(
-                self._head(timedelta()), ((*_key(job), job.attempt, "c", b"") for job in jobs)
-            )
+            await self._write(((job, b"c", b"") for job in jobs), timedelta())
         finally:
             self.drop(jobs)
 
     async def give_back(self, jobs: Sequence[Job]) -> None:
         """Give back claims of jobs that nothing was tried for; free the jobs."""
         try:
-            await self._write((job, "-", b"") for job in jobs)
+            await self._write((job, b"-", b"") for job in jobs)
         finally:
             self.drop(jobs)
 
@@ -143,7 +149,7 @@ class Ledger:
     async def restore(self, ended: Iterable[Delivery]) -> None:
         """Put back that jobs came to an end, as `deliveries` says, where that is not known."""
         rows = ((*_key(one), MARKS[one.status]) for one in ended)
-        await self._restore.over((DAYS,), rows)
+        await self._restore.over_fields((DAYS,), rows)
 
     async def erase(self, user_id: str, at: datetime) -> None:
         """Remove a user's entries; jobs made until then are `erased` when they come."""
@@ -153,7 +159,7 @@ class Ledger:
         """Renew the claims of all that is in hand."""
         live = self._hands.live()
         for start in range(0, len(live), SLICE):
-            self.lost += await self._write((job, "c", b"") for job in live[start : start + SLICE])
+            self.lost += await self._write((job, b"c", b"") for job in live[start : start + SLICE])
 
     async def _renew_for_ever(self) -> None:
         while True:
@@ -163,15 +169,28 @@ class Ledger:
             except RedisUnavailable as error:
                 logger.warning("claims are not renewed: %s", error)
 
-    async def _write(self, marks: Iterable[tuple[Job, Mark, bytes]]) -> int:
+    async def _write(
+        self, marks: Iterable[tuple[Job, Mark, bytes]], lease: timedelta | None = None
+    ) -> int:
         """Write marks; return how many of the jobs are not ours any more."""
-        rows = ((*_key(job), job.attempt, mark, outcome) for job, mark, outcome in marks)
-        return len(await self._mark.over(self._head(), rows))
+        return len(await self._mark.over(self._head(lease), starmap(_mark_of, marks)))
 
     def _head(self, lease: timedelta | None = None) -> tuple[str, int | str, int, int]:
         now = "" if self.clock is None else self.clock()
         lease = self.lease if lease is None else lease
         return self.owner, now, int(lease.total_seconds() * 1000), DAYS
+
+
+def _claim_of(job: Job) -> bytes:
+    user, ident = _key(job)
+    begin = _claimed(user, _milliseconds(job.created_at))
+    address = address_hash(job.to).encode() if job.channel == EMAIL else b""
+    return begin + sized(b"%d" % job.attempt) + sized(ident) + sized(address)
+
+
+def _mark_of(job: Job, mark: Mark, outcome: bytes) -> bytes:
+    user, ident = _key(job)
+    return _marked(user, mark) + sized(b"%d" % job.attempt) + sized(ident) + sized(outcome)
 
 
 def _milliseconds(at: datetime) -> int:

@@ -19,6 +19,7 @@ from sender.addresses import ascii_domain, mailbox, needs_smtputf8, on_the_wire
 from sender.headers import LINE_LIMIT, address_field, bracketed, unstructured
 from sender.links import Links
 from sender.render import Joined, Rendered
+from sender.smtp.envelope import Lines, check_line_ends
 from streams.errors import InvalidMail
 from streams.jobs import Job
 
@@ -120,16 +121,17 @@ def build(mail: Mail, *, eightbit: bool) -> bytes:
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {text_encoding}\r\n"
         "\r\n"
-    )
+    ).encode()
+    # Of what follows no line end is anybody's but ours (`in_wire_form`).
+    check_line_ends(head)
     middle = (
         f"\r\n--{boundary}\r\n"
         "Content-Type: text/html; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {html_encoding}\r\n"
         "\r\n"
     )
-    return b"".join(
-        (head.encode(), text, middle.encode(), html, f"\r\n--{boundary}--\r\n".encode())
-    )
+    end = f"\r\n--{boundary}--\r\n"
+    return Lines(b"".join((head, text, middle.encode(), html, end.encode())))
 
 
 # A batch is written at one time. Two times of different zones may be equal.

@@ -1,16 +1,15 @@
 """Addresses that nothing is sent to, because a server said that they do not exist.
 
-The topic `suppressions` is the truth, Redis what the sender looks at: the hash `suppressed`, from
-the address's own hash to reason and date. No address stands in either.
+The topic `suppressions` is the truth, Redis what is looked at when a mail is claimed: the hash
+`suppressed`, from the address's own hash to reason and date. No address stands in either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
 from redis.asyncio import Redis
 
 from streams.jobs import Suppression, address_hash, encode
@@ -19,7 +18,6 @@ from streams.serving import answering
 from streams.topics import SUPPRESSIONS
 
 KEY: Final = "suppressed"
-_decode: Final = msgspec.json.Decoder(Suppression).decode
 
 
 def record(address: str, reason: str, at: datetime) -> Output:
@@ -38,14 +36,6 @@ class Suppressions:
     def __init__(self, redis: Redis) -> None:
         """Use that client of the serving store."""
         self._redis = redis
-
-    async def of(self, addresses: Sequence[str]) -> list[Suppression | None]:
-        """Return for each address why nothing is sent to it, or None."""
-        if not addresses:
-            return []
-        with answering():
-            rows: list[Any] = await self._redis.hmget(KEY, [address_hash(one) for one in addresses])
-        return [None if row is None else _decode(row) for row in rows]
 
     async def fold(self, records: Iterable[tuple[str, bytes | None]]) -> None:
         """Take in records of the topic: the hash of an address and its suppression, or None."""

@@ -8,9 +8,10 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from sender.channels import Outcome
+from streams.jobs import Suppression
 
-State = Literal["mine", "done", "in hand", "foreign", "maybe", "known", "erased"]
-OURS: Final[frozenset[State]] = frozenset({"mine", "maybe", "in hand", "known"})
+State = Literal["mine", "done", "in hand", "foreign", "maybe", "known", "erased", "suppressed"]
+OURS: Final[frozenset[State]] = frozenset({"mine", "maybe", "in hand", "known", "suppressed"})
 
 
 class Verdict(NamedTuple):
@@ -20,6 +21,7 @@ class Verdict(NamedTuple):
     it or a later attempt has been through. known: it was tried, this was the outcome, and nobody
     knows whether that was written down. foreign: another has it, for `left` yet. in hand: we have
     claimed it, and nobody else has since. erased: it is of before the person's erasure.
+    suppressed: it is ours, whatever was known of it, and a mail to an address that gets none.
     """
 
     state: State
@@ -30,6 +32,9 @@ class Verdict(NamedTuple):
     def ours(self) -> bool:
         """Whether the job is in our hands now."""
         return self.state in OURS
+
+
+_decode_suppression: Final = msgspec.json.Decoder(Suppression).decode
 
 
 class _Noted(msgspec.Struct, array_like=True):
@@ -54,4 +59,7 @@ def decode_verdict(text: bytes) -> Verdict:
         noted = msgspec.json.decode(rest, type=_Noted)
         after = timedelta(seconds=noted.after) if noted.after is not None else None
         return Verdict("known", outcome=Outcome(noted.status, noted.reason, after, noted.suppress))
+    if state == b"suppressed":
+        reason = _decode_suppression(rest).reason
+        return Verdict("suppressed", outcome=Outcome("skipped", f"suppressed: {reason}"))
     return Verdict(text.decode())  # type: ignore[arg-type]

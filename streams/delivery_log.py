@@ -7,12 +7,13 @@ whatever order attempts come: a job counts once, by its latest status, and a fin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from streams.jobs import FINAL_STATUSES, Delivery, decode_delivery, encode
-from streams.serving import Script, answering, digest
+from streams.serving import Script, answering, digest, sized
 from streams.topics import RETENTION
 
 KEEP: Final = 100
@@ -66,22 +67,25 @@ class DeliveryLog:
             await self._redis.delete(f"dc:{generation}")
 
 
-def _row(delivery: Delivery) -> tuple[bytes | str | int, ...]:
+# User, whether final, at in ms, score; doubles, which are what Lua counts in.
+_numbers: Final = Struct(">12sBdd").pack
+
+
+def _row(delivery: Delivery) -> bytes:
     try:
         job = bytes.fromhex(delivery.job_id)
     except ValueError:
         job = delivery.job_id.encode()
     at = int(delivery.at.timestamp() * 1000)
-    final = int(delivery.status in FINAL_STATUSES)
+    final = delivery.status in FINAL_STATUSES
     order = min(delivery.attempt, ORDER // 2 - 1) * 2 + final
+    user, score = digest(delivery.user_id), at * ORDER + order
+    record = b"" if delivery.reason == ERASED else encode(delivery)
     return (
-        job,
-        delivery.kind,
-        delivery.status,
-        final,
-        delivery.attempt,
-        at,
-        digest(delivery.user_id),
-        at * ORDER + order,
-        b"" if delivery.reason == ERASED else encode(delivery),
+        _numbers(user, final, at, score)
+        + sized(b"%d" % delivery.attempt)
+        + sized(job)
+        + sized(delivery.kind.encode())
+        + sized(delivery.status.encode())
+        + sized(record)
     )

@@ -4,8 +4,10 @@
 --   r ATTEMPT DAY                   released: the next attempt is on its way
 --   s|f|k DAY                       sent, failed or skipped, for good
 --   x (a field) MS                  the user was erased then
--- ARGV: owner, now in ms ('' for Redis's own clock), lease in ms, days to keep; then for each job:
--- user, job, attempt, created in ms. Returns a verdict for each job (see ledger.py).
+-- ARGV: owner, now in ms ('' for Redis's own clock), lease in ms, days to keep, the packed rows: user,
+-- created in ms, attempt, job, hash of a mail's address ('' for what is no mail).
+-- Returns a verdict for each job (see verdicts.py), with a NUL between them, which is in none: of a
+-- mail that may be sent also whether its address is suppressed.
 local owner, lease, days = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = tonumber(ARGV[2])
 if not now then
@@ -28,8 +30,11 @@ local function prune(key)
 end
 
 local verdicts = {}
-for i = 5, #ARGV, 4 do
-  local key, job, attempt = 'l:' .. ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+local rows, i = ARGV[5], 1
+while i <= #rows do
+  local user, created, try, job, address
+  user, created, try, job, address, i = struct.unpack('>c12dI4c0I4c0I4c0', rows, i)
+  local key, attempt = 'l:' .. user, tonumber(try)
   local found = redis.call('HMGET', key, job, 'x')
   local state, erased = found[1], found[2]
   local verdict = 'mine'
@@ -46,7 +51,7 @@ for i = 5, #ARGV, 4 do
           verdict = 'foreign ' .. string.format('%.0f', left)
         elseif what == 'n' then
           verdict = 'known ' .. outcome
-          redis.call('HSET', key, job, 'n ' .. attempt .. ' ' .. till .. ' ' .. owner .. ' ' .. outcome)
+          redis.call('HSET', key, job, 'n ' .. try .. ' ' .. till .. ' ' .. owner .. ' ' .. outcome)
         elseif who == owner then
           -- Though its lease ran out: nobody had it meanwhile, and we know what we did.
           verdict = 'in hand'
@@ -61,17 +66,21 @@ for i = 5, #ARGV, 4 do
     else
       verdict = 'done'
     end
-  elseif erased and tonumber(ARGV[i + 3]) <= tonumber(erased) then
+  elseif erased and created <= tonumber(erased) then
     verdict = 'erased'
   end
   if verdict == 'mine' or verdict == 'maybe' or verdict == 'in hand' then
-    redis.call('HSET', key, job, 'c ' .. ARGV[i + 2] .. ' ' .. till .. ' ' .. owner)
+    redis.call('HSET', key, job, 'c ' .. try .. ' ' .. till .. ' ' .. owner)
     redis.call('EXPIRE', key, days * 86400)
     -- Rows of 64 and more are looked through once every 64 entries.
     if not state and redis.call('HLEN', key) % 64 == 0 then
       prune(key)
     end
+    local suppressed = address ~= '' and redis.call('HGET', 'suppressed', address)
+    if suppressed then
+      verdict = 'suppressed ' .. suppressed
+    end
   end
   verdicts[#verdicts + 1] = verdict
 end
-return verdicts
+return table.concat(verdicts, '\0')

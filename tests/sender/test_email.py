@@ -16,12 +16,14 @@ from redis.asyncio import Redis
 
 from sender.channels import Outcome
 from sender.email import TURN, EmailChannel
+from sender.lanes import Lane
+from sender.ledger import Ledger
 from sender.links import ConfirmLinks, LinkMaker, confirm_code
 from sender.render import Renderer
 from sender.smtp.destinations import Destinations
 from sender.suppressions import Suppressions
 from streams import kinds
-from streams.jobs import Job
+from streams.jobs import Job, decode_delivery
 from streams.settings import DomainLimit, Settings
 from tests.sender.conftest import NOW, job_of, never
 from tests.sender.smtpd import ScriptedServer, serving
@@ -169,14 +171,16 @@ async def test_an_error_of_ours_costs_its_job_a_try_and_its_neighbours_nothing(
 
 
 async def test_an_address_that_is_not_there_is_written_to_once(
-    channel: EmailChannel, smtpd: ScriptedServer
+    channel: EmailChannel, smtpd: ScriptedServer, redis: Redis
 ) -> None:
     smtpd.script["RCPT"] = [b"550 5.1.1 unknown\r\n"]
     first, second = job_of("first"), job_of("second")
     outcome = (await deliver(channel, [first]))[first.job_id]
     assert outcome.status == "failed" and outcome.suppress
-    outcome = (await deliver(channel, [second]))[second.job_id]
-    assert outcome.status == "skipped" and "5.1.1" in outcome.reason
+    lane = Lane(kinds.BULK, [channel], Ledger(redis, "one", "1"), (), channel.settings)
+    (output,) = (await lane.handle([second], NOW, never)).outputs
+    delivery = decode_delivery(output.value or b"")
+    assert delivery.status == "skipped" and "5.1.1" in delivery.reason
     assert smtpd.commands.count("RCPT TO:<anna@example.com>") == 1
 
 

@@ -16,6 +16,7 @@ from sender.inbox import Inbox
 from sender.lanes import Lane
 from sender.ledger import Ledger
 from sender.links import ConfirmLinks
+from sender.suppressions import Suppressions
 from streams.delivery_log import DeliveryLog
 from streams.errors import RedisUnavailable
 from streams.jobs import (
@@ -202,6 +203,25 @@ async def test_a_job_that_was_sent_and_has_expired_since_stays_sent(lane: Lane) 
 async def test_an_unknown_channel_fails_alone(lane: Lane) -> None:
     results = await lane.handle([job_of(channel="pigeon"), job_of("other")], NOW, never)
     assert sorted(item.status for item in deliveries(results)) == ["failed", "sent"]
+
+
+async def test_a_mail_to_a_suppressed_address_is_skipped_unless_it_has_been_tried(
+    lane: Lane, told: Told, redis: Redis
+) -> None:
+    job, other = job_of(to="anna@example.com"), job_of("other", to="boris@example.com")
+    suppressions = Suppressions(redis)
+    await suppressions.add(job.to, "550 5.1.1 unknown", NOW)
+    results = await lane.handle([job, other], NOW, never)
+    reasons = {item.job_id: item.reason for item in deliveries(results)}
+    assert reasons == {job.job_id: "suppressed: 550 5.1.1 unknown", other.job_id: "250 ok"}
+    assert told.delivered == [other.job_id]
+
+    # Its outcome may not have been noted: a batch was broken off, and meanwhile it was suppressed.
+    tried = job_of("tried", to="vera@example.com")
+    lane._known[tried.job_id] = (tried.attempt, SENT)
+    await suppressions.add(tried.to, "550 5.1.1 unknown", NOW)
+    (delivery,) = deliveries(await lane.handle([tried], NOW, never))
+    assert delivery.status == "sent" and tried.job_id not in told.delivered
 
 
 async def test_a_suppressing_refusal_leaves_a_suppression(lane: Lane, told: Told) -> None:
