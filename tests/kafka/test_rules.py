@@ -127,10 +127,18 @@ async def test_what_a_rebalance_drops_is_read_again_and_nothing_is_processed_twi
         async def full() -> bool:
             return len(app.handed) >= 2
 
+        async def moving() -> bool:
+            return not app.batch_consumer.flow_active
+
+        async def let_go() -> None:
+            # Not sooner: what is processed before the partitions move cannot be dropped.
+            await eventually(moving, 20)
+            app.gate.set()
+
         await eventually(full, 10)
-        asyncio.get_running_loop().call_later(1, app.gate.set)
+        letting_go = asyncio.create_task(let_go())
         async with another_member(kafka_broker, app.conf.id, topic):
-            pass
+            await letting_go
         offsets += await put(producer, topic, 500)
         await app.all_seen(offsets)
         assert app.seen[FIRST] == offsets
