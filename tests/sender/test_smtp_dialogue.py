@@ -299,6 +299,10 @@ class DialogueMachine(RuleBasedStateMachine):
         # Between replies: within one it is another reply.
         if not self.wire.down or self.wire.down.endswith(b"\r\n"):
             self.wire.down += b"%d stray\r\n" % code
+            if code == 421:
+                # Who says that takes nothing any more (RFC 5321, 3.8): one that did could not be
+                # told from one whose answer to the content it was.
+                self.wire.server.open = False
 
     @rule()
     def drop(self) -> None:
